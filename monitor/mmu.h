@@ -1,0 +1,49 @@
+/*
+ * mmu.h - the MMU behind one interface: page walks, the virtual TLB, accesses by linear address.
+ *
+ * Rules of the architecture's TLB hold (SDM vol. 3, 4.10): entries appear only through walks, accessed and dirty bits are set
+ * as hardware sets them, and INVLPG, CR3, CR0 and CR4 writes empty what they empty on hardware.
+ * Recent address spaces (CR3 values) keep their halves; on the way back in every filled entry is re-validated by comparing
+ * the page-table entries that it came from.
+ */
+#ifndef RF_MMU_H
+#define RF_MMU_H
+#include "translator/cpustate.h"
+
+struct vm;
+struct vcpu;
+struct mmu;
+
+enum mmu_access { ACC_READ = 1, ACC_WRITE = 2, ACC_EXEC = 4, ACC_USER = 8 };
+
+struct mmu *mmu_init(struct vcpu *vcpu);
+void mmu_fini(struct mmu *mmu);
+/* The half for this CPL in the current address space; never NULL. */
+u8 *mmu_half(struct mmu *mmu, bool user);
+/* What happened to the registers: */
+void mmu_cr3_written(struct cpu_state *cs);	/* cs->cr3 is the new value (PAE: PDPTEs are loaded here; returns after raising nothing) */
+bool mmu_pdptes_valid(struct cpu_state *cs, u64 cr3);	/* PAE: false = #GP for the writer */
+void mmu_mode_changed(struct cpu_state *cs);	/* CR0.PG/WP, CR4.PSE/PAE/PGE/SMEP, EFER.NXE: flush everything that depends */
+void mmu_invlpg(struct cpu_state *cs, gla_t lin);
+void mmu_flush_all(struct mmu *mmu);		/* A20, memory map changes */
+
+/* Implementations of tr_ops */
+const u8 *mmu_fetch(struct cpu_state *cs, gla_t lin, gpa_t *gpa, bool probe);
+void mmu_code_page(struct cpu_state *cs, gpa_t page, bool has_code);
+u64  mmu_fill(struct cpu_state *cs, gla_t lin, u32 info);
+u64  mmu_slow(struct cpu_state *cs, gla_t lin, u32 info);
+void mmu_commit(struct cpu_state *cs);
+
+/* Accesses by C code at linear addresses. `acc`: ACC_USER for user rights, else supervisor (descriptor tables, TSS, stacks of ring 0).
+ * Raise #PF (no return). Any size 1, 2, 4, 8; page crossings are right, and a write is checked on both pages before it changes anything. */
+u64  mmu_read(struct cpu_state *cs, gla_t lin, int size, int acc);
+void mmu_write(struct cpu_state *cs, gla_t lin, u64 value, int size, int acc);
+/* Raises #PF if the range [lin, lin+len) cannot be accessed so; for check-then-commit. */
+void mmu_probe(struct cpu_state *cs, gla_t lin, u32 len, int acc);
+/* Host pointer for the bytes from lin to the end of its page when that is plain RAM that may be accessed so, else NULL (no fault). For string loops.
+ * A write pointer is given only for pages without code. */
+u8  *mmu_host(struct cpu_state *cs, gla_t lin, int acc);
+/* Page walk without side effects, for the debugger and tests: false if not mapped. */
+bool mmu_translate(struct cpu_state *cs, gla_t lin, gpa_t *gpa);
+static inline int acc_cpl(const struct cpu_state *cs) { return cs->cpl == 3 ? ACC_USER : 0; }
+#endif

@@ -1,0 +1,60 @@
+/*
+ * vm.h - a virtual machine: what hangs together, and who owns what.
+ *
+ * Two threads: the vCPU thread runs guest code and all chips; the event thread (event.c) waits for host files, sockets
+ * and the next timer and never touches a chip's state. No mutable file-scope data anywhere: two machines fit in a process.
+ */
+#ifndef RF_VM_H
+#define RF_VM_H
+#include "monitor/lib/types.h"
+
+struct vcpu;
+struct mem;
+struct bus;
+struct clock;
+struct event_loop;
+struct board;
+
+enum vm_stop {
+	VM_RUNNING,
+	VM_POWEROFF,	/* the guest powered off, or halted for good (HLT with interrupts off): exit status 0 */
+	VM_REBOOT,	/* the guest reset the machine and --no-reboot was given: exit status 0 */
+	VM_DEBUG_EXIT,	/* --debug-exit port written: exit status in vm->exit_status */
+	VM_QUIT,	/* the user left: exit status 0 */
+	VM_ERROR,	/* vm->error says why: exit status 1 */
+};
+
+struct vm {
+	const char *name;
+	struct mem *mem;		/* monitor/mem.c: guest-physical memory */
+	struct bus *bus;		/* monitor/bus.c: ports and MMIO */
+	struct clock *clock;		/* monitor/clock.c: guest clock and timers */
+	struct event_loop *events;	/* monitor/event.c */
+	struct vcpu *vcpu;
+	struct board *board;		/* devices/board_pc.c */
+	void (*board_reset)(struct vm *vm);	/* all chips to their reset state; set by the board */
+	void (*reset_hook)(struct vm *vm, void *arg);	/* after a reset of CPU and chips: the kernel loader puts the kernel back */
+	void *reset_arg;
+	int (*intr_ack)(struct vm *vm);	/* INTA cycle: vector of the highest pending interrupt; set by the board */
+	void (*ferr)(struct vm *vm, bool level);	/* FERR# for CR0.NE=0; set by the board */
+
+	bool no_reboot;
+	enum vm_stop stop;		/* written by vm_request_stop() */
+	bool reset_requested;
+	int exit_status;
+	char error[256];
+	u64 trace;			/* enum trace_bit, --trace= */
+};
+
+/* Any thread. The first reason stands. */
+void vm_request_stop(struct vm *vm, enum vm_stop why);
+/* vCPU thread: at the next block boundary CPU, chips and kernel go back to their start (or VM_REBOOT when no_reboot). */
+void vm_request_reset(struct vm *vm);
+
+/* monitor/trace.c: --trace=exit,tc,irq,dev:NAME,...; trace lines go to stderr */
+enum trace_bit { TRACE_EXIT = 1, TRACE_TC = 2, TRACE_IRQ = 4, TRACE_EXC = 8, TRACE_MSR = 16, TRACE_IO = 32, TRACE_MEM = 64, TRACE_DEV = 128 };
+#define vm_trace(vm, bit, ...) do { if (unlikely((vm)->trace & (bit))) vm_trace_print(__VA_ARGS__); } while (0)
+void vm_trace_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Parses the option's value. False with a sentence in err for an unknown word. */
+bool vm_trace_parse(const char *words, u64 *bits, char *err, size_t errsize);
+#endif

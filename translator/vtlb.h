@@ -1,0 +1,31 @@
+/*
+ * vtlb.h - layout of the flat-table virtual TLB that generated code indexes.
+ *
+ * An address space keeps two "halves", one for supervisor accesses (CPL 0 to 2) and one for user accesses (CPL 3).
+ * A half is one lazily populated, zero-filled host mapping of VTLB_HALF_SIZE bytes:
+ *
+ *     0        read table     2^20 x 8 bytes, index = linear address >> 12
+ *     8 MiB    write table    the same
+ *     16 MiB   IBT            2^16 x 8 bytes, index = low 16 bits of EIP: host address of a block's indirect entry
+ *
+ * An entry of the read or write table is (host address - linear address), or 0: take the slow path. So whatever the
+ * monitor wants to see (MMIO, unset accessed or dirty bits, pages that hold translated code, dirty logging, watchpoints)
+ * is simply kept out of the table. An IBT entry is never 0: empty ones hold the translator's `ibt_miss` stub.
+ *
+ * Translated code holds the address of the current half in one host register (regs.h: HOST_TABLE). The MMU owns the
+ * read and write tables, the translator owns the IBT part (ibt.c) and is told of every half (tr_half_*).
+ */
+#ifndef RF_VTLB_H
+#define RF_VTLB_H
+#include "monitor/lib/types.h"
+
+#define VTLB_ENTRIES   (1u << 20)
+#define VTLB_READ      0u
+#define VTLB_WRITE     (8u << 20)
+#define VTLB_IBT       (16u << 20)
+#define IBT_ENTRIES    (1u << 16)
+#define VTLB_HALF_SIZE ((16u << 20) + IBT_ENTRIES * 8u)
+
+static inline u64 *vtlb_read_entry(u8 *half, u32 lin)  { return (u64 *)(half + VTLB_READ) + (lin >> PAGE_SHIFT); }
+static inline u64 *vtlb_write_entry(u8 *half, u32 lin) { return (u64 *)(half + VTLB_WRITE) + (lin >> PAGE_SHIFT); }
+#endif
