@@ -53,7 +53,7 @@ _Noreturn void cpu_leave(struct cpu_state *cs);
 
 /* --- mode.c --- */
 u32  cpu_eflags(const struct cpu_state *cs);
-/* Replaces all of EFLAGS (reserved bits forced), refreshes pend_irq and the mode key. Checks nothing. */
+/* Replaces all of EFLAGS (reserved bits forced), stores 0 to `go` when IF becomes 1 while irq_line is up, and refreshes the mode key. Checks nothing. */
 void cpu_set_eflags(struct cpu_state *cs, u32 eflags);
 /* Recomputes cs->mode and cs->half from CR0, CR4, XCR0, EFLAGS, CPL and the segments. Cheap. */
 void cpu_update_mode(struct cpu_state *cs);

@@ -10,8 +10,8 @@
  *     df          DF as +1 or -1, the stride sign of string instructions
  *     eflags_sys  all other bits (TF IOPL NT RF VM AC VIF VIP ID, and bit 1, always set)
  *
- * cpu_eflags() and cpu_set_eflags() (monitor/vcpu.h) put them together. Owner: the vCPU thread; `pend_async` alone is
- * also written by other threads.
+ * cpu_eflags() and cpu_set_eflags() (monitor/vcpu.h) put them together. Owner: the vCPU thread; `go` alone is also
+ * written by other threads.
  */
 #ifndef RF_CPUSTATE_H
 #define RF_CPUSTATE_H
@@ -52,15 +52,12 @@ struct cpu_state {
 	/* --- reached with one-byte displacements from HOST_STATE (regs.h), offsets 12 to 267 --- */
 	u64 gpr[16];		/*   0: EAX ECX EDX EBX ESP EBP ESI EDI, R8 .. R15 */
 	u64 rip;		/* 128: EIP of the current instruction (in callouts) or of the next (outside) */
-	union {			/* 136: nonzero = leave chained code at the next check */
-		u32 pend;
-		struct { u8 pend_async, pend_irq; u16 pend_zero; };
-	};
+	u32 go;			/* 136: 1 = run; 0 = leave chained code at the next check (any thread may store 0, only the run loop stores 1) */
 	u32 mode;		/* 140: mode key */
 	u8  iflag;		/* 144: IF */
-	u8  irq_line;		/* 145: 1 = an interrupt is to be taken as soon as IF allows; STI and POPF copy it to pend_irq */
+	u8  irq_line;		/* 145: 1 = an interrupt is to be taken as soon as IF allows; STI and POPF look at it. Who sets IF from C stores 0 to `go` then */
 	u8  fpu_live;		/* 146: 1 = the FPU state is in the host's registers */
-	u8  fpu_dirty;		/* 147 */
+	u8  resync;		/* 147: 1 = blocks were dropped: leave the current block behind the current instruction */
 	s32 df;			/* 148 */
 	u32 cc;			/* 152 */
 	u32 eflags_sys;		/* 156 */
@@ -94,6 +91,6 @@ struct cpu_state {
 } __attribute__((aligned(64)));
 
 #define CS_OFF(field) ((int)offsetof(struct cpu_state, field))
-_Static_assert(CS_OFF(rip) == 128 && CS_OFF(pend) == 136 && CS_OFF(mode) == 140 && CS_OFF(df) == 148, "cpustate layout");
+_Static_assert(CS_OFF(rip) == 128 && CS_OFF(go) == 136 && CS_OFF(mode) == 140 && CS_OFF(df) == 148, "cpustate layout");
 _Static_assert(CS_OFF(seg) == 192 && sizeof(struct cpu_seg) == 32 && CS_OFF(scratch) == 384 && CS_OFF(op) == 448, "cpustate layout");
 #endif

@@ -29,7 +29,7 @@ enum mem_info {
 };
 
 enum tr_exit {
-	TR_EXIT_PEND,	/* cs->pend is nonzero; cs->rip is the next instruction */
+	TR_EXIT_PEND,	/* cs->go is 0; cs->rip is the next instruction */
 	TR_EXIT_STEP,	/* MK_STEP: one instruction is done */
 	TR_EXIT_AGAIN,	/* state or mode changed: run again from cs->rip */
 	TR_EXIT_HLT,	/* never from the translator itself; reserved for the monitor's use */
