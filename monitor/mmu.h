@@ -34,6 +34,10 @@ u64  mmu_fill(struct cpu_state *cs, gla_t lin, u32 info);
 u64  mmu_slow(struct cpu_state *cs, gla_t lin, u32 info);
 void mmu_commit(struct cpu_state *cs);
 
+/* Bytes of RAM changed otherwise than through a write entry (slow path, DMA, loader): drops translated code and what was remembered of
+ * page tables there. [gpa, gpa+len) lies in one page. */
+void mmu_phys_written(struct cpu_state *cs, gpa_t gpa, u32 len);
+
 /* Accesses by C code at linear addresses. `acc`: ACC_USER for user rights, else supervisor (descriptor tables, TSS, stacks of ring 0).
  * Raise #PF (no return). Any size 1, 2, 4, 8; page crossings are right, and a write is checked on both pages before it changes anything. */
 u64  mmu_read(struct cpu_state *cs, gla_t lin, int size, int acc);
