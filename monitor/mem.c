@@ -135,12 +135,10 @@ u8 *mem_host(struct vm *vm, gpa_t gpa)
 	}
 }
 
-/* How much of an access of `left` bytes at gpa goes to the bus at once: 4, 2 or 1. */
-static int bus_chunk(gpa_t gpa, u64 left)
+/* How much of an access of `left` bytes goes to the bus at once. */
+static u64 bus_chunk(u64 left)
 {
-	if (left >= 4 && !(gpa & 3))
-		return 4;
-	return left >= 2 && !(gpa & 1) ? 2 : 1;
+	return left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 void mem_read(struct vm *vm, gpa_t gpa, void *buf, u64 len)
@@ -155,7 +153,7 @@ void mem_read(struct vm *vm, gpa_t gpa, void *buf, u64 len)
 		if (from) {
 			memcpy(to, from, n);
 		} else {
-			n = (u64)bus_chunk(gpa, n);
+			n = bus_chunk(n);
 			u32 v = bus_mmio_read(vm, gpa, (int)n);
 
 			memcpy(to, &v, n);
@@ -180,7 +178,7 @@ void mem_write(struct vm *vm, gpa_t gpa, const void *buf, u64 len)
 		} else if (kind != MEM_ROM) {
 			u32 v = 0;
 
-			n = (u64)bus_chunk(gpa, n);
+			n = bus_chunk(n);
 			memcpy(&v, from, n);
 			bus_mmio_write(vm, gpa, v, (int)n);
 		}
