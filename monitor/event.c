@@ -1,0 +1,327 @@
+/*
+ * event.c - the event thread: one ppoll() on the watched files, an eventfd, and the next timer's deadline.
+ *
+ * What crosses threads, and how:
+ *  - `deadline` (written by the vCPU thread) and `sleeping_until` (written by the event thread) follow Dekker's pattern: each side
+ *    stores its own, then loads the other's, both sequentially consistent. So the vCPU thread pays a system call only when the new
+ *    deadline is earlier than the sleep under way; a later deadline is found when the thread wakes at the old one.
+ *  - a due deadline is taken by compare-and-swap (it becomes ~0) and turns into one vcpu_kick(); the vCPU thread runs the timers
+ *    and sets the next one.
+ *  - watches and the list of posted calls are under `lock`. `ready` runs without the lock; `calling` names the watch whose `ready`
+ *    is running, so that event_unwatch() can wait for its end. Dead watches are freed by the event thread only, between polls.
+ *
+ * The loop must never block elsewhere than in ppoll(): a late kick is a late timer interrupt.
+ */
+#define _GNU_SOURCE
+#include "monitor/event.h"
+#include "monitor/clock.h"
+#include "monitor/vcpu.h"
+#include "monitor/vm.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define NEVER (~0ull)
+
+struct watch {
+	int fd;
+	short mask;		/* 0: not polled at all, not even for hang-up */
+	bool dead;
+	void (*ready)(void *arg, short revents);
+	void *arg;
+	struct watch *next;
+};
+
+struct post {
+	void (*fn)(void *arg);
+	void *arg;
+	struct post *next;
+};
+
+struct event_loop {
+	struct vm *vm;
+	pthread_t thread;
+	int wakefd;
+	_Atomic bool quit;
+	_Atomic bool wake_pending;	/* wakefd was written and not yet read */
+	_Atomic u64 deadline;		/* guest ns */
+	_Atomic u64 sleeping_until;	/* guest ns; 0 while awake */
+
+	pthread_mutex_t lock;
+	pthread_cond_t called;		/* `calling` changed */
+	struct watch *watches, *calling;
+	struct post *posts, **posts_end;
+	_Atomic bool posted;		/* posts is not empty: spares event_run_posted() the lock */
+
+	struct pollfd *fds;		/* event thread's own: fds[0] is wakefd, fds[i + 1] belongs to polled[i] */
+	struct watch **polled;
+	size_t capacity;
+};
+
+static void wake(struct event_loop *l)
+{
+	u64 one = 1;
+	if (!atomic_exchange(&l->wake_pending, true) && write(l->wakefd, &one, sizeof(one)) < 0)
+		bug_on(errno != EAGAIN, "eventfd: %s", strerror(errno));
+}
+
+/* --- the event thread --- */
+
+/* Room for `count` watches beside the eventfd. When memory is short the newest watches wait for it. */
+static void reserve(struct event_loop *l, size_t count)
+{
+	if (count <= l->capacity)
+		return;
+	struct pollfd *fds = realloc(l->fds, (count + 1) * sizeof(*fds));
+	if (fds)
+		l->fds = fds;
+	struct watch **polled = realloc(l->polled, count * sizeof(*polled));
+	if (polled)
+		l->polled = polled;
+	if (fds && polled)
+		l->capacity = count;
+}
+
+/* Frees dead watches and lists the live ones in l->fds; returns how many entries that has. With the lock held. */
+static size_t collect(struct event_loop *l)
+{
+	size_t count = 0, n = 1;
+	for (struct watch **p = &l->watches, *w; (w = *p);) {
+		if (w->dead) {
+			*p = w->next;
+			free(w);
+		} else {
+			count++;
+			p = &w->next;
+		}
+	}
+	reserve(l, count);
+	for (struct watch *w = l->watches; w && n <= l->capacity; w = w->next) {
+		if (!w->mask)
+			continue;
+		l->fds[n] = (struct pollfd){ .fd = w->fd, .events = w->mask };
+		l->polled[n++ - 1] = w;
+	}
+	return n;
+}
+
+static void call_ready(struct event_loop *l, size_t n)
+{
+	pthread_mutex_lock(&l->lock);
+	for (size_t i = 1; i < n; i++) {
+		struct watch *w = l->polled[i - 1];
+		if (!l->fds[i].revents || w->dead || !w->mask)
+			continue;
+		l->calling = w;
+		pthread_mutex_unlock(&l->lock);
+		w->ready(w->arg, l->fds[i].revents);
+		pthread_mutex_lock(&l->lock);
+		l->calling = NULL;
+		pthread_cond_broadcast(&l->called);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Kicks the vCPU if the deadline has come. Returns the deadline to sleep for. */
+static u64 check_deadline(struct event_loop *l)
+{
+	u64 d = l->deadline;
+	while (d != NEVER && clock_now(l->vm) >= d) {
+		if (atomic_compare_exchange_strong(&l->deadline, &d, NEVER)) {
+			vcpu_kick(l->vm->vcpu);
+			return l->deadline;
+		}
+	}
+	return d;
+}
+
+static void sleep_until(struct event_loop *l, u64 until, size_t n)
+{
+	struct timespec ts, *timeout = NULL;
+	if (until != NEVER) {
+		u64 now = clock_now(l->vm), ns = until > now ? until - now : 0;
+		ts = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+		timeout = &ts;
+	}
+	int r = ppoll(l->fds, n, timeout, NULL);
+	l->sleeping_until = 0;
+	if (r <= 0) {
+		bug_on(r < 0 && errno != EINTR && errno != ENOMEM, "ppoll: %s", strerror(errno));
+		return;
+	}
+	if (l->fds[0].revents) {
+		u64 count;
+		if (read(l->wakefd, &count, sizeof(count)) < 0)
+			bug_on(errno != EAGAIN, "eventfd: %s", strerror(errno));
+		l->wake_pending = false;	/* after the read: a wake() between them needs no write, we look at everything next */
+	}
+	call_ready(l, n);
+}
+
+static void *event_thread(void *arg)
+{
+	struct event_loop *l = arg;
+	prctl(PR_SET_TIMERSLACK, 1);	/* the default 50 us would make every tick late */
+	while (!l->quit) {
+		pthread_mutex_lock(&l->lock);
+		size_t n = collect(l);
+		pthread_mutex_unlock(&l->lock);
+		u64 until = check_deadline(l);
+		l->sleeping_until = until;
+		if (l->deadline < until) {	/* the vCPU thread may have looked before we said so */
+			l->sleeping_until = 0;
+			continue;
+		}
+		sleep_until(l, until, n);
+	}
+	return NULL;
+}
+
+/* --- for everybody --- */
+
+bool event_init(struct vm *vm, char *err, size_t errsize)
+{
+	struct event_loop *l = calloc(1, sizeof(*l));
+	if (!l || !(l->fds = calloc(1, sizeof(*l->fds)))) {
+		free(l);
+		snprintf(err, errsize, "out of memory for the event loop");
+		return false;
+	}
+	*l = (struct event_loop){ .vm = vm, .fds = l->fds, .deadline = NEVER, .posts_end = &l->posts };
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->called, NULL);
+	l->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->fds[0] = (struct pollfd){ .fd = l->wakefd, .events = POLLIN };
+	/* Signals (the terminal's, the process's) are the other threads' business. */
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int e = l->wakefd < 0 ? errno : pthread_create(&l->thread, NULL, event_thread, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (e) {
+		snprintf(err, errsize, "cannot start the event thread: %s", strerror(e));
+		if (l->wakefd >= 0)
+			close(l->wakefd);
+		free(l->fds);
+		free(l);
+		return false;
+	}
+	vm->events = l;
+	return true;
+}
+
+void event_fini(struct vm *vm)
+{
+	struct event_loop *l = vm->events;
+	if (!l)
+		return;
+	l->quit = true;
+	wake(l);
+	pthread_join(l->thread, NULL);
+	close(l->wakefd);
+	for (struct watch *w = l->watches, *next; w; w = next) {
+		next = w->next;
+		free(w);
+	}
+	for (struct post *p = l->posts, *next; p; p = next) {
+		next = p->next;
+		free(p);
+	}
+	pthread_mutex_destroy(&l->lock);
+	pthread_cond_destroy(&l->called);
+	free(l->fds);
+	free(l->polled);
+	free(l);
+	vm->events = NULL;
+}
+
+struct watch *event_watch(struct vm *vm, int fd, short poll_events, void (*ready)(void *arg, short revents), void *arg)
+{
+	struct event_loop *l = vm->events;
+	struct watch *w = malloc(sizeof(*w));
+	if (!w)
+		return NULL;
+	pthread_mutex_lock(&l->lock);
+	*w = (struct watch){ .fd = fd, .mask = poll_events, .ready = ready, .arg = arg, .next = l->watches };
+	l->watches = w;
+	pthread_mutex_unlock(&l->lock);
+	wake(l);
+	return w;
+}
+
+void event_unwatch(struct vm *vm, struct watch *w)
+{
+	struct event_loop *l = vm->events;
+	if (!w)
+		return;
+	pthread_mutex_lock(&l->lock);
+	w->dead = true;
+	if (!pthread_equal(pthread_self(), l->thread))
+		while (l->calling == w)
+			pthread_cond_wait(&l->called, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+	wake(l);
+}
+
+void event_set_mask(struct vm *vm, struct watch *w, short poll_events)
+{
+	struct event_loop *l = vm->events;
+	pthread_mutex_lock(&l->lock);
+	bool changed = w->mask != poll_events;
+	w->mask = poll_events;
+	pthread_mutex_unlock(&l->lock);
+	if (changed && !pthread_equal(pthread_self(), l->thread))
+		wake(l);
+}
+
+bool event_post(struct vm *vm, void (*fn)(void *arg), void *arg)
+{
+	struct event_loop *l = vm->events;
+	struct post *p = malloc(sizeof(*p));
+	if (!p)
+		return false;
+	*p = (struct post){ .fn = fn, .arg = arg };
+	pthread_mutex_lock(&l->lock);
+	*l->posts_end = p;
+	l->posts_end = &p->next;
+	l->posted = true;
+	pthread_mutex_unlock(&l->lock);
+	if (vm->vcpu)
+		vcpu_kick(vm->vcpu);
+	return true;
+}
+
+void event_run_posted(struct vm *vm)
+{
+	struct event_loop *l = vm->events;
+	if (!l->posted)
+		return;
+	pthread_mutex_lock(&l->lock);
+	struct post *p = l->posts;
+	l->posts = NULL;
+	l->posts_end = &l->posts;
+	l->posted = false;
+	pthread_mutex_unlock(&l->lock);
+	while (p) {
+		struct post *next = p->next;
+		p->fn(p->arg);
+		free(p);
+		p = next;
+	}
+}
+
+void event_set_deadline(struct vm *vm, u64 deadline)
+{
+	struct event_loop *l = vm->events;
+	l->deadline = deadline;
+	if (deadline < l->sleeping_until)
+		wake(l);
+}
