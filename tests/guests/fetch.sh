@@ -87,7 +87,7 @@ fetch() {
 	set -- "$1" "$work/files/"$4
 	[ -f "$2" ] || cannot "the package $real holds no ${2#"$work"/files/}"
 	gunzip_or_copy "$2" "$work/done"
-	chmod 644 "$work/done"
+	chmod u+rw,go+r "$work/done"
 	mv "$work/done" "$here/$1" && echo "$real" >"$here/$1.from"
 	rm -rf "$work"
 }

@@ -12,6 +12,6 @@ cd /root || cd /
 echo
 echo "This is $(uname -srm) on a $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)."
 echo "Leave with 'exit' (the guest switches off) or Ctrl-A X (at once)."
-export PS1='\u@\h:\w\$ '
+export PS1='\h:\w\$ '
 setsid cttyhack sh
 poweroff -f
