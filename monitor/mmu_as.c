@@ -1,0 +1,491 @@
+/*
+ * mmu_as.c - address spaces of the virtual TLB: switching, re-validation, emptying.
+ *
+ * A CR3 write looks for the space of the new value and compares what was filled there with the page tables of now; a value not seen
+ * lately takes over the space that was longest unused. Both are what an emptied TLB would be refilled with, so nothing stale
+ * survives, global entries included (keeping those is allowed, not required). Control register changes are key changes.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "monitor/lib/hostmem.h"
+#include "monitor/mmu_int.h"
+#include "monitor/cpuid.h"
+
+#define CR0_PG   (1ull << 31)
+#define CR0_WP   (1ull << 16)
+#define CR4_PGE  (1u << 7)
+#define CR4_KEY  (1u << 4 | 1u << 5 | 1u << 20)		/* PSE PAE SMEP */
+#define PAGES_4G (1ull << 20)
+#define TOUCHED_MAX 1024	/* table pages (4 KiB) a half may keep when its space is given to another CR3 */
+#define CODE_FLUSH_MAX 4	/* code pages flushed one by one; more: the whole half */
+
+/* --- dropping --- */
+
+static void drop_record(struct mmu *mmu, struct vt_half *h, struct vt_rec *r)
+{
+	if (r->flags & VT_READ)
+		memset((u64 *)(h->table + VTLB_READ) + r->page, 0, r->run * sizeof(u64));
+	if (r->flags & VT_WRITE)
+		memset((u64 *)(h->table + VTLB_WRITE) + r->page, 0, r->run * sizeof(u64));
+	if (r->flags & VT_CODE) {
+		struct vt_code *c = &h->code[r->page % VT_EXEC];
+
+		if (c->page1 == r->page + 1)
+			c->page1 = 0;
+		tr_half_page_flush(mmu->vcpu->tr, h->table, (gla_t)r->page << PAGE_SHIFT);
+	}
+}
+
+static void record_free(struct vt_half *h, struct vt_group *g, u32 i)
+{
+	h->rec[i].run = 0;
+	h->rec[i].next = h->rec_free;
+	h->rec_free = i;
+	g->count--;
+}
+
+static void group_close(struct vt_half *h, struct vt_group *g)
+{
+	u16 last = h->active[--h->active_count];
+
+	h->active[g->active_at] = last;
+	h->group[last].active_at = g->active_at;
+}
+
+/* Drops the records of a group that cover `page`, or all. */
+static void group_sweep(struct mmu *mmu, struct vt_half *h, struct vt_group *g, bool all, u32 page)
+{
+	u32 *link = &g->head;
+
+	while (*link) {
+		struct vt_rec *r = &h->rec[*link];
+		u32 i = *link;
+
+		if (all || page - r->page < r->run) {
+			*link = r->next;
+			drop_record(mmu, h, r);
+			record_free(h, g, i);
+		} else {
+			link = &r->next;
+		}
+	}
+	if (!g->count)
+		group_close(h, g);
+}
+
+void vt_drop_group(struct mmu *mmu, struct vt_half *h, u32 region)
+{
+	struct vt_group *g = &h->group[region];
+
+	if (g->count)
+		group_sweep(mmu, h, g, true, 0);
+}
+
+/* Empties the tables through the records; returns the number of code pages. */
+static u32 clear_entries(struct mmu *mmu, struct vt_half *h, bool tables)
+{
+	u32 code = 0;
+
+	for (u32 i = 1; i < h->rec_top; i++) {
+		struct vt_rec *r = &h->rec[i];
+
+		code += r->run && (r->flags & VT_CODE);
+		if (!tables || !r->run)
+			continue;
+		for (u32 p = r->page; p < r->page + r->run; p++) {
+			if (r->flags & VT_READ)
+				((u64 *)(h->table + VTLB_READ))[p] = 0;
+			if (r->flags & VT_WRITE)
+				((u64 *)(h->table + VTLB_WRITE))[p] = 0;
+		}
+	}
+	return code;
+}
+
+static void clear_code(struct mmu *mmu, struct vt_half *h, u32 count)
+{
+	memset(h->code, 0, sizeof(h->code));
+	if (count > CODE_FLUSH_MAX) {
+		tr_half_flush(mmu->vcpu->tr, h->table);
+		return;
+	}
+	for (u32 i = 1; i < h->rec_top; i++)
+		if (h->rec[i].run && (h->rec[i].flags & VT_CODE))
+			tr_half_page_flush(mmu->vcpu->tr, h->table, (gla_t)h->rec[i].page << PAGE_SHIFT);
+}
+
+void vt_clear_half(struct mmu *mmu, struct vt_half *h)
+{
+	bool discard = h->touched_count > TOUCHED_MAX;
+	u32 code = clear_entries(mmu, h, !discard);
+
+	if (discard) {
+		hostmem_discard(h->table, VTLB_IBT);
+		memset(h->touched, 0, sizeof(h->touched));
+		h->touched_count = 0;
+	}
+	if (code)
+		clear_code(mmu, h, code);
+	for (u32 i = 0; i < h->active_count; i++)
+		h->group[h->active[i]].count = 0;
+	h->active_count = 0;
+	h->rec_top = 1;
+	h->rec_free = 0;
+}
+
+void mmu_flush_all(struct mmu *mmu)
+{
+	for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
+		for (int u = 0; u < 2; u++)
+			vt_clear_half(mmu, &mmu->space[i]->half[u]);
+}
+
+/* --- write protection of guest-physical pages --- */
+
+static void purge_at(struct mmu *mmu, u32 page)
+{
+	for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
+		for (int u = 0; u < 2; u++) {
+			struct vt_half *h = &mmu->space[i]->half[u];
+
+			if (vt_touched(h, 1, page >> (REGION_SHIFT - PAGE_SHIFT)))
+				((u64 *)(h->table + VTLB_WRITE))[page] = 0;
+		}
+}
+
+static void purge_half(struct mmu *mmu, struct vt_half *h, u32 gpage)
+{
+	u64 host = (u64)mmu->mem->ram + ((u64)gpage << PAGE_SHIFT), *write = (u64 *)(h->table + VTLB_WRITE);
+
+	for (u32 i = 1; i < h->rec_top; i++) {
+		const struct vt_rec *r = &h->rec[i];
+
+		for (u32 p = r->page; (r->flags & VT_WRITE) && p < r->page + r->run; p++)
+			if (write[p] + ((u64)p << PAGE_SHIFT) == host)
+				write[p] = 0;
+	}
+}
+
+void vt_purge_writes(struct mmu *mmu, u32 gpage)
+{
+	u64 e = mmu->rmap[gpage];
+
+	mmu->rmap[gpage] = 0;
+	if (e & RMAP_MANY) {
+		for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
+			for (int u = 0; u < 2; u++)
+				purge_half(mmu, &mmu->space[i]->half[u], gpage);
+		return;
+	}
+	for (; e; e >>= RMAP_SLOT_BITS)
+		if (e & RMAP_SLOT_MASK)
+			purge_at(mmu, (u32)(e & RMAP_SLOT_MASK) - 1);
+}
+
+void mmu_code_page(struct cpu_state *cs, gpa_t page, bool has_code)
+{
+	struct mmu *mmu = mmu_of(cs);
+	u32 gpage = (u32)(page >> PAGE_SHIFT);
+
+	if (mem_kind(mmu->mem, page) != MEM_RAM && has_code)
+		return;
+	if (!has_code) {
+		mmu->trap[gpage] &= (u8)~TRAP_CODE;
+		return;
+	}
+	mmu->trap[gpage] |= TRAP_CODE;
+	vt_purge_writes(mmu, gpage);
+}
+
+void vt_untrack(struct mmu *mmu, u32 gpage)
+{
+	mmu->trap[gpage] &= (u8)~TRAP_PT;
+	mmu->pt_gen[gpage]++;
+}
+
+void mmu_phys_written(struct cpu_state *cs, gpa_t gpa, u32 len)
+{
+	struct mmu *mmu = mmu_of(cs);
+	u32 gpage = (u32)(gpa >> PAGE_SHIFT);
+	u8 trap = mmu->trap[gpage];
+
+	if (trap & TRAP_PT)
+		vt_untrack(mmu, gpage);
+	if (trap & TRAP_CODE)
+		tr_write_notify(mmu->vcpu->tr, gpa, len);
+}
+
+/* --- re-validation --- */
+
+static bool uppers_hold(enum paging paging, const struct vt_group *g)
+{
+	for (int i = 0; i < g->levels; i++)
+		if (walk_entry(paging, g->up[i]) != g->up_value[i])
+			return false;
+	return true;
+}
+
+/* A record without write entries does not mind the dirty bit being set meanwhile. */
+static bool record_holds(enum paging paging, const struct vt_rec *r)
+{
+	u64 diff = walk_entry(paging, r->pte) ^ r->value;
+
+	return !(r->flags & VT_WRITE ? diff : diff & ~(u64)PTE_D);
+}
+
+/* The group's entries have just been found to be those of the page table: after some such times trust them until it is written. */
+static void group_settle(struct mmu *mmu, struct vt_group *g)
+{
+	u32 pt = g->pt_page;
+
+	if (!pt || g->count < VT_STABLE_MIN || ++g->stable < VT_STABLE)
+		return;
+	if (!(mmu->trap[pt] & TRAP_PT)) {
+		mmu->trap[pt] |= TRAP_PT;
+		vt_purge_writes(mmu, pt);
+	}
+	g->tracked = true;
+	g->gen = mmu->pt_gen[pt];
+}
+
+static void group_revalidate(struct mmu *mmu, struct vt_half *h, struct vt_group *g)
+{
+	enum paging paging = mmu->env.paging;
+	u32 *link = &g->head;
+	bool changed = false;
+
+	if (!uppers_hold(paging, g)) {
+		group_sweep(mmu, h, g, true, 0);
+		return;
+	}
+	if (g->tracked) {
+		if ((mmu->trap[g->pt_page] & TRAP_PT) && g->gen == mmu->pt_gen[g->pt_page])
+			return;
+		g->tracked = false;
+		g->stable = VT_WRITTEN;
+	}
+	while (*link) {
+		struct vt_rec *r = &h->rec[*link];
+		u32 i = *link;
+
+		if (record_holds(paging, r)) {
+			link = &r->next;
+			continue;
+		}
+		*link = r->next;
+		drop_record(mmu, h, r);
+		record_free(h, g, i);
+		changed = true;
+	}
+	if (!g->count)
+		group_close(h, g);
+	else if (!changed)
+		group_settle(mmu, g);
+}
+
+static void space_revalidate(struct mmu *mmu, struct vt_space *s)
+{
+	for (int u = 0; u < 2; u++) {
+		struct vt_half *h = &s->half[u];
+
+		for (u32 i = h->active_count; i-- > 0; )	/* a group that goes is replaced by the last one, done already */
+			group_revalidate(mmu, h, &h->group[h->active[i]]);
+	}
+}
+
+/* --- spaces --- */
+
+static bool half_init(struct mmu *mmu, struct vt_half *h)
+{
+	h->table = hostmem_reserve(VTLB_HALF_SIZE);
+	h->rec = (struct vt_rec *)hostmem_reserve(VT_RECS * sizeof(*h->rec));
+	h->group = (struct vt_group *)hostmem_reserve(VT_GROUPS * sizeof(*h->group));
+	h->rec_top = 1;
+	if (!h->table || !h->rec || !h->group)
+		return false;
+	tr_half_add(mmu->vcpu->tr, h->table);
+	return true;
+}
+
+static void space_fini(struct vt_space *s)
+{
+	for (int u = 0; s && u < 2; u++) {
+		hostmem_unmap(s->half[u].table, VTLB_HALF_SIZE);
+		hostmem_unmap((u8 *)s->half[u].rec, VT_RECS * sizeof(struct vt_rec));
+		hostmem_unmap((u8 *)s->half[u].group, VT_GROUPS * sizeof(struct vt_group));
+	}
+	free(s);
+}
+
+static struct vt_space *space_new(struct mmu *mmu)
+{
+	struct vt_space *s = calloc(1, sizeof(*s));
+
+	if (s && half_init(mmu, &s->half[0]) && half_init(mmu, &s->half[1]))
+		return s;
+	space_fini(s);
+	return NULL;
+}
+
+/* A space for a CR3 value that has none: a new one while there is room, else the one longest unused, emptied. */
+static struct vt_space *space_take(struct mmu *mmu)
+{
+	struct vt_space *old = NULL;
+
+	for (int i = 0; i < VT_SPACES; i++) {
+		if (!mmu->space[i])
+			mmu->space[i] = space_new(mmu);
+		if (!mmu->space[i])
+			break;
+		if (!mmu->space[i]->live)
+			return mmu->space[i];
+		if (!old || mmu->space[i]->used < old->used)
+			old = mmu->space[i];
+	}
+	for (int u = 0; u < 2; u++)
+		vt_clear_half(mmu, &old->half[u]);
+	return old;
+}
+
+static u32 space_key(const struct mmu *mmu, const struct cpu_state *cs)
+{
+	u32 a20 = mmu->mem->a20_mask == ~0ull;
+
+	if (!(cs->cr0 & CR0_PG))
+		return a20;
+	return (u32)(cs->cr4 & CR4_KEY) | 1u << 31 | (u32)(cs->cr0 & CR0_WP) | (u32)mmu->env.nx << 1 |
+	       (u32)mmu->env.paging << 2 | a20;
+}
+
+static void space_switch(struct mmu *mmu, struct cpu_state *cs)
+{
+	u32 key = space_key(mmu, cs);
+	u64 root = cs->cr0 & CR0_PG ? mmu->env.root : 0;
+	struct vt_space *s = NULL;
+
+	for (int i = 0; i < VT_SPACES && mmu->space[i] && !s; i++)
+		if (mmu->space[i]->root == root && mmu->space[i]->key == key)
+			s = mmu->space[i];
+	if (s) {
+		space_revalidate(mmu, s);
+	} else {
+		s = space_take(mmu);
+		s->root = root;
+		s->key = key;
+		s->live = true;
+	}
+	s->used = ++mmu->tick;
+	mmu->cur = s;
+	cs->half = s->half[cs->cpl == 3].table;
+}
+
+/* The bits whose change by MOV to CR0 or CR4 reloads the PDPTEs (SDM vol. 3, 4.4.1). */
+static u32 pdpte_key(const struct cpu_state *cs)
+{
+	return (u32)(cs->cr4 & (CR4_KEY | CR4_PGE)) | (u32)(cs->cr0 & CR0_PG);
+}
+
+void mmu_cr3_written(struct cpu_state *cs)
+{
+	struct mmu *mmu = mmu_of(cs);
+
+	if (!(cs->cr0 & CR0_PG))
+		return;
+	walk_setup(&mmu->env, cs);
+	if (mmu->env.paging == PAGING_PAE)
+		walk_load_pdptes(&mmu->env, cs->cr3, false);
+	space_switch(mmu, cs);
+}
+
+bool mmu_pdptes_valid(struct cpu_state *cs, u64 cr3)
+{
+	return walk_load_pdptes(&mmu_of(cs)->env, cr3, true);
+}
+
+void mmu_mode_changed(struct cpu_state *cs)
+{
+	struct mmu *mmu = mmu_of(cs);
+	u32 key = pdpte_key(cs);
+
+	walk_setup(&mmu->env, cs);
+	if (mmu->env.paging == PAGING_PAE && key != mmu->pdpte_key)
+		walk_load_pdptes(&mmu->env, cs->cr3, false);
+	mmu->pdpte_key = key;
+	space_switch(mmu, cs);
+}
+
+static void invlpg_half(struct mmu *mmu, struct vt_half *h, u32 page)
+{
+	u32 region = page >> (REGION_SHIFT - PAGE_SHIFT);
+	struct vt_group *g = &h->group[region], *twin = &h->group[region ^ 1];
+
+	if (twin->count && twin->large)		/* the other half of a 4 MiB page */
+		vt_drop_group(mmu, h, region ^ 1);
+	if (g->count)
+		group_sweep(mmu, h, g, g->large, page);
+}
+
+/* Other spaces need nothing: they are compared with the page tables before they are used again. */
+void mmu_invlpg(struct cpu_state *cs, gla_t lin)
+{
+	struct mmu *mmu = mmu_of(cs);
+
+	if (!(cs->cr0 & CR0_PG))
+		return;
+	for (int u = 0; u < 2; u++)
+		invlpg_half(mmu, &mmu->cur->half[u], (u32)lin >> PAGE_SHIFT);
+}
+
+u8 *mmu_half(struct mmu *mmu, bool user)
+{
+	return mmu->cur->half[user].table;
+}
+
+static u8 model_phys_bits(struct vcpu *vcpu)
+{
+	u32 r[4] = { 0 };
+
+	if (vcpu->model)
+		cpu_model_cpuid(vcpu->model, &vcpu->cs, 0x80000000u, 0, r);
+	if (r[0] < 0x80000008u)
+		return 36;
+	cpu_model_cpuid(vcpu->model, &vcpu->cs, 0x80000008u, 0, r);
+	return (r[0] & 0xff) < 32 ? 32 : (r[0] & 0xff) > 52 ? 52 : (u8)(r[0] & 0xff);
+}
+
+struct mmu *mmu_init(struct vcpu *vcpu)
+{
+	struct mmu *mmu = calloc(1, sizeof(*mmu));
+
+	if (!mmu)
+		return NULL;
+	vcpu->mmu = mmu;
+	mmu->vcpu = vcpu;
+	mmu->mem = vcpu->vm->mem;
+	mmu->trap = hostmem_reserve(PAGES_4G);
+	mmu->rmap = (u64 *)hostmem_reserve(PAGES_4G * sizeof(*mmu->rmap));
+	mmu->pt_gen = (u32 *)hostmem_reserve(PAGES_4G * sizeof(*mmu->pt_gen));
+	mmu->space[0] = space_new(mmu);
+	if (!mmu->trap || !mmu->rmap || !mmu->pt_gen || !mmu->space[0]) {
+		mmu_fini(mmu);
+		return NULL;
+	}
+	mmu->env.mem = mmu->mem;
+	mmu->env.trap = mmu->trap;
+	mmu->env.phys_bits = model_phys_bits(vcpu);
+	mmu_mode_changed(&vcpu->cs);
+	return mmu;
+}
+
+void mmu_fini(struct mmu *mmu)
+{
+	if (!mmu)
+		return;
+	for (int i = 0; i < VT_SPACES; i++)
+		space_fini(mmu->space[i]);
+	hostmem_unmap(mmu->trap, PAGES_4G);
+	hostmem_unmap((u8 *)mmu->rmap, PAGES_4G * sizeof(*mmu->rmap));
+	hostmem_unmap((u8 *)mmu->pt_gen, PAGES_4G * sizeof(*mmu->pt_gen));
+	mmu->vcpu->mmu = NULL;
+	free(mmu);
+}

@@ -1,0 +1,170 @@
+/*
+ * mmu_fill.c - filling the virtual TLB: the part of the MMU that translated code calls with the guest's FPU state live.
+ *
+ * Nothing here may use vector registers or call the C library; what needs more (flushing code, raising a fault) returns 0 or false
+ * to the caller when `quick`, and mmu_slow() does it. Invariant: each nonzero table entry is covered by a record.
+ */
+/* cflags: -mgeneral-regs-only */
+#include "monitor/mmu_int.h"
+
+static bool same_uppers(const struct vt_group *g, const struct walk *w)
+{
+	if (g->levels + 1 != w->levels && (g->levels || w->levels))
+		return false;
+	for (int i = 0; i < g->levels; i++)
+		if (g->up[i] != w->entry[i] || g->up_value[i] != w->value[i])
+			return false;
+	return true;
+}
+
+static void group_open(struct mmu *mmu, struct vt_half *h, u32 region, const struct walk *w)
+{
+	struct vt_group *g = &h->group[region];
+	gpa_t leaf = w->levels ? w->entry_gpa[w->levels - 1] : ~0ull;
+
+	g->levels = w->levels ? (u8)(w->levels - 1) : 0;
+	for (int i = 0; i < g->levels; i++) {
+		g->up[i] = w->entry[i];
+		g->up_value[i] = w->value[i];
+	}
+	g->large = w->shift > PAGE_SHIFT;
+	g->tracked = false;
+	g->stable = 0;
+	g->head = g->count = 0;
+	g->pt_page = w->levels && mem_kind(mmu->mem, leaf) == MEM_RAM ? (u32)(leaf >> PAGE_SHIFT) : 0;
+	g->active_at = h->active_count;
+	h->active[h->active_count++] = (u16)region;
+}
+
+static u32 record_alloc(struct vt_half *h)
+{
+	u32 i = h->rec_free;
+
+	if (i) {
+		h->rec_free = h->rec[i].next;
+		return i;
+	}
+	return h->rec_top < VT_RECS ? h->rec_top++ : 0;
+}
+
+bool vt_record(struct mmu *mmu, struct vt_half *h, u32 page, int run, u8 flags, const struct walk *w, bool quick)
+{
+	u32 region = page >> (REGION_SHIFT - PAGE_SHIFT), i;
+	struct vt_group *g = &h->group[region];
+	struct vt_rec *r;
+
+	if (g->count && (g->count >= VT_GROUP_RECS || !same_uppers(g, w))) {
+		if (quick)
+			return false;
+		vt_drop_group(mmu, h, region);
+	}
+	i = record_alloc(h);
+	if (!i)
+		return false;
+	if (!g->count)
+		group_open(mmu, h, region, w);
+	r = &h->rec[i];
+	r->pte = w->levels ? w->entry[w->levels - 1] : &mmu->env.none;
+	r->value = w->levels ? w->value[w->levels - 1] : 0;
+	r->page = page;
+	r->run = (u8)run;
+	r->flags = flags;
+	r->next = g->head;
+	g->head = i;
+	g->count++;
+	return true;
+}
+
+static void touch(struct vt_half *h, int table, u32 region)
+{
+	u64 bit = 1ull << (region % 64), *word = &h->touched[table][region / 64];
+
+	h->touched_count += !(*word & bit);
+	*word |= bit;
+}
+
+/* Remembers that a write entry for this guest-physical page stands at this linear page: two are known, more are "many". */
+static void rmap_add(struct mmu *mmu, u32 gpage, u32 page)
+{
+	u64 e = mmu->rmap[gpage], id = page + 1u;
+
+	if ((e & RMAP_SLOT_MASK) == id || (e >> RMAP_SLOT_BITS & RMAP_SLOT_MASK) == id)
+		return;
+	if (!(e & RMAP_SLOT_MASK))
+		e |= id;
+	else if (!(e >> RMAP_SLOT_BITS & RMAP_SLOT_MASK))
+		e |= id << RMAP_SLOT_BITS;
+	else
+		e |= RMAP_MANY;
+	mmu->rmap[gpage] = e;
+}
+
+/* Is the aligned run of pages around gpage all RAM? */
+static bool run_is_ram(const struct mem *m, u64 gpage)
+{
+	const u64 *kind = (const u64 *)(m->kind + (gpage & ~(u64)(VT_RUN - 1)));
+	const u64 ram = MEM_RAM * 0x0101010101010101ull;
+
+	return kind[0] == ram && kind[1] == ram;
+}
+
+static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int acc, const struct walk *w, bool quick)
+{
+	int run = w->shift > PAGE_SHIFT && run_is_ram(mmu->mem, gpage) ? VT_RUN : 1;
+	u32 first = page & ~(u32)(run - 1), region = page >> (REGION_SHIFT - PAGE_SHIFT);
+	u64 gfirst = gpage & ~(u64)(run - 1);
+	u64 delta = (u64)mmu->mem->ram + (gpage << PAGE_SHIFT) - ((u64)page << PAGE_SHIFT);
+	u64 *read = (u64 *)(h->table + VTLB_READ) + first, *write = (u64 *)(h->table + VTLB_WRITE) + first;
+
+	if ((acc & ACC_WRITE) && mmu->trap[gpage])
+		return 0;
+	if (!vt_record(mmu, h, first, run, VT_READ | (w->write_ok ? VT_WRITE : 0), w, quick))
+		return 0;
+	touch(h, 0, region);
+	for (int i = 0; i < run; i++)
+		read[i] = delta;
+	if (!w->write_ok)
+		return delta;
+	touch(h, 1, region);
+	for (int i = 0; i < run; i++)
+		if (!mmu->trap[gfirst + (u64)i]) {
+			write[i] = delta;
+			rmap_add(mmu, (u32)gfirst + (u32)i, first + (u32)i);
+		}
+	return delta;
+}
+
+u64 vt_fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w, bool quick)
+{
+	struct vt_half *h = vt_half(mmu, acc);
+	u32 page = (u32)(lin >> PAGE_SHIFT);
+	u64 gpage = w->gpa >> PAGE_SHIFT, delta;
+
+	switch (mem_kind(mmu->mem, w->gpa)) {
+	case MEM_RAM:
+		return fill_ram(mmu, h, page, gpage, acc, w, quick);
+	case MEM_ROM:
+		if ((acc & ACC_WRITE) || !vt_record(mmu, h, page, 1, VT_READ, w, quick))
+			return 0;
+		delta = (u64)mmu->mem->rom[gpage] - ((u64)page << PAGE_SHIFT);
+		touch(h, 0, page >> (REGION_SHIFT - PAGE_SHIFT));
+		*((u64 *)(h->table + VTLB_READ) + page) = delta;
+		return delta;
+	default:
+		return 0;
+	}
+}
+
+u64 mmu_fill(struct cpu_state *cs, gla_t lin, u32 info)
+{
+	struct mmu *mmu = mmu_of(cs);
+	int acc = (info & MEM_WRITE ? ACC_WRITE : ACC_READ) | (!(info & MEM_SUPER) && cs->cpl == 3 ? ACC_USER : 0);
+	struct walk w;
+
+	lin = (u32)lin;
+	if ((cs->mode & MK_ALIGN) || (lin & PAGE_MASK) + (info & MEM_SIZE) > PAGE_SIZE)
+		return 0;
+	if (walk_page(&mmu->env, lin, acc, WALK_QUICK, &w) != WALK_OK)
+		return 0;
+	return vt_fill(mmu, lin, acc, &w, true);
+}
