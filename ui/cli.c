@@ -187,7 +187,7 @@ static bool take_trace(struct parser *ps, const char *v)
 	char why[160];
 	if (vm_trace_parse(v, &ps->run->trace, why, sizeof(why)))
 		return true;
-	return usage_error(ps, "--trace: %s", why);
+	return usage_error(ps, "%s", why);
 }
 
 static bool take(struct parser *ps, enum option_id id, const char *v)

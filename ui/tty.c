@@ -36,7 +36,7 @@ void tty_leave(void)
 	int keep = errno;
 	if (terminal.raw) {
 		terminal.raw = 0;
-		while (tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal.before) && errno == EINTR)
+		while (tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before) && errno == EINTR)
 			;
 	}
 	errno = keep;

@@ -1,0 +1,139 @@
+/* test_cli.c - the command line: what is accepted, what it means, what is said of the rest; and the Ctrl-A keys. */
+/* objs: ui/cli.o ui/tty.o monitor/trace.o */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "ui/cli.h"
+#include "ui/tty.h"
+
+#define WORDS_MAX 16
+static enum cli_result parse(struct cli_run *run, char err[200], const char *line)
+{
+	static char words[400];
+	char *argv[WORDS_MAX], *save = NULL;
+	int argc = 0;
+	snprintf(words, sizeof(words), "%s", line);
+	for (char *w = strtok_r(words, " ", &save); w && argc < WORDS_MAX; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	err[0] = 0;
+	return cli_parse_run(argc, argv, run, err, 200);
+}
+
+static void test_defaults(void **state)
+{
+	struct cli_run run;
+	char err[200];
+	assert_int_equal(parse(&run, err, "--kernel k"), CLI_OK);
+	assert_string_equal(run.kernel, "k");
+	assert_null(run.initrd);
+	assert_string_equal(run.append, "");
+	assert_string_equal(run.cpu, "host");
+	assert_int_equal(run.ram_size, 512 << 20);
+	assert_int_equal(run.serials, 1);
+	assert_string_equal(run.serial[0], "stdio");
+	assert_int_equal(run.debug_exit, -1);
+	assert_false(run.no_reboot);
+}
+
+static void test_all_options(void **state)
+{
+	struct cli_run run;
+	char err[200];
+	assert_int_equal(parse(&run, err, "--kernel=k --initrd i --append a=b -m2G --cpu 486 --serial none --serial file:x --no-reboot"), CLI_OK);
+	assert_string_equal(run.kernel, "k");
+	assert_string_equal(run.append, "a=b");
+	assert_int_equal(run.ram_size, 2048ull << 20);
+	assert_int_equal(run.serials, 2);
+	assert_string_equal(run.serial[1], "file:x");
+	assert_true(run.no_reboot);
+	assert_int_equal(parse(&run, err, "--kernel k --debug-exit 0xf4 --debugcon stdio --dump=tc:c0100000-c01fffff --check=recover,links"), CLI_OK);
+	assert_int_equal(run.debug_exit, 0xf4);
+	assert_int_equal(run.serials, 0);
+	assert_true(run.dump && run.check_recover && run.check_links);
+	assert_int_equal(run.dump_lo, 0xc0100000);
+	assert_int_equal(run.dump_hi, 0xc01fffff);
+	assert_int_equal(parse(&run, err, "--kernel k --engine translate --trace exit,irq --name n --display none"), CLI_OK);
+	assert_int_not_equal(run.trace, 0);
+	assert_int_equal(parse(&run, err, "--nonsense --help"), CLI_ERROR);
+	assert_int_equal(parse(&run, err, "--kernel k --help"), CLI_HELP);
+	assert_int_equal(parse(&run, err, "-V"), CLI_VERSION);
+}
+
+static void test_errors(void **state)
+{
+	static const struct { const char *line, *says; } bad[] = {
+		{ "", "--kernel is missing" }, { "k", "'k' is no option" }, { "--kernel", "--kernel needs a value" },
+		{ "--kernal k", "did you mean --kernel?" }, { "--no-rebot", "did you mean --no-reboot?" }, { "--xyzzyfoo", "unknown option" },
+		{ "-q", "unknown option -q" }, { "--kernel k --kernel l", "given twice" }, { "--kernel k --no-reboot=1", "takes no value" },
+		{ "--kernel k -m 0", "out of range" }, { "--kernel k -m 4G", "out of range" }, { "--kernel k -m 99999999999999999999", "out of range" },
+		{ "--kernel k -m x", "is no size" }, { "--kernel k -m -5", "is no size" }, { "--kernel k -m 5X", "is no size" },
+		{ "--kernel k -m 5MM", "is no size" }, { "--kernel k --serial foo", "--serial: 'foo'" }, { "--kernel k --serial file:", "--serial: 'file:'" },
+		{ "--kernel k --serial none --serial none --serial none --serial none --serial none", "at most 4" },
+		{ "--kernel k --serial stdio --debugcon stdio", "more than one" }, { "--kernel k --display sdl", "--display: 'sdl'" },
+		{ "--kernel k --engine direct", "--engine: 'direct'" }, { "--kernel k --check lockstep", "'lockstep'" }, { "--kernel k --check recover,", "''" },
+		{ "--kernel k --trace foo", "foo" }, { "--kernel k --dump x", "--dump: 'x'" }, { "--kernel k --dump tc:2-1", "--dump" },
+		{ "--kernel k --debug-exit 65536", "no I/O port" }, { "--kernel k --debug-exit f4", "no I/O port" },
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct cli_run run;
+		char err[200];
+		assert_int_equal(parse(&run, err, bad[i].line), CLI_ERROR);
+		if (!strstr(err, bad[i].says))
+			fail_msg("'%s' gave '%s', not '%s'", bad[i].line, err, bad[i].says);
+	}
+}
+
+static void test_sizes(void **state)
+{
+	static const struct { const char *text; u64 bytes; } good[] = {
+		{ "1", 1 << 20 }, { "64M", 64 << 20 }, { "64MiB", 64 << 20 }, { "1024k", 1 << 20 }, { "1G", 1 << 30 }, { "1T", 1ull << 40 },
+		{ "99999999T", ~0ull },
+	};
+	u64 n;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_true(cli_parse_size(good[i].text, &n));
+		assert_int_equal(n, good[i].bytes);
+	}
+	assert_false(cli_parse_size("", &n));
+	assert_false(cli_parse_size("M", &n));
+	assert_false(cli_parse_size("1 M", &n));
+	assert_false(cli_parse_size("1Mi", &n));
+}
+
+struct heard {
+	int left;
+	char said[400];
+};
+static void on_leave(void *arg) { ((struct heard *)arg)->left++; }
+static void on_say(void *arg, const char *text) { strcat(((struct heard *)arg)->said, text); }
+
+static void test_keys(void **state)
+{
+	struct heard h = { 0 };
+	struct tty_keys k = { .leave = on_leave, .say = on_say, .arg = &h };
+	u8 buf[16];
+	memcpy(buf, "ab\1\1c\1", 6);
+	assert_int_equal(tty_keys(&k, buf, 6), 4);
+	assert_memory_equal(buf, "ab\1c", 4);
+	assert_int_equal(h.left, 0);
+	memcpy(buf, "xx", 2);				/* the prefix was in the buffer before */
+	assert_int_equal(tty_keys(&k, buf, 2), 1);
+	assert_int_equal(h.left, 1);
+	memcpy(buf, "\1h\1qz", 5);
+	assert_int_equal(tty_keys(&k, buf, 5), 1);
+	assert_int_equal(buf[0], 'z');
+	assert_non_null(strstr(h.said, "Ctrl-A X"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_all_options), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_sizes), cmocka_unit_test(test_keys),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
