@@ -1,0 +1,177 @@
+/*
+ * compare.c - says whether two outcomes of a case agree, and prints what differs.
+ *
+ * Not compared, because the architecture leaves it open or the translated engine does not offer it:
+ *     flags that an instruction of the sequence leaves undefined (Zydis' list of the SDM's), where they are not defined again;
+ *     IF, IOPL and RF: the host's own;
+ *     FOP, FIP, FDP and their selectors, in the state and where one instruction stores them: translated x87 code runs at host addresses;
+ *     padding of the XSAVE image, and XMM8 to XMM15.
+ */
+#include <string.h>
+#include <Zydis/Zydis.h>
+#include "tests/fuzz/insn/insn.h"
+#include "translator/cpustate.h"
+
+#define COMPARED_FLAGS (FL_ARITH | FL_DF | FL_TF | FL_NT | FL_AC | FL_ID)
+
+static const char *const gpr_names[] = { "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi" };
+
+/* State components that the header calls initial hold no data. */
+static void normalize_fpu(struct fpu_image *f)
+{
+	if (!(f->xstate_bv & 1)) {
+		f->fcw = 0x37f;
+		f->fsw = 0;
+		f->ftw = 0;
+		memset(f->st, 0, sizeof(f->st));
+	}
+	if (!(f->xstate_bv & 2))
+		memset(f->xmm, 0, sizeof(f->xmm));
+	if (!(f->xstate_bv & 4))
+		memset(f->ymmh, 0, sizeof(f->ymmh));
+}
+
+static bool fpu_same(const struct fpu_image *x, const struct fpu_image *y)
+{
+	struct fpu_image a = *x, b = *y;
+
+	normalize_fpu(&a);
+	normalize_fpu(&b);
+	if (a.fcw != b.fcw || a.fsw != b.fsw || a.ftw != b.ftw || a.mxcsr != b.mxcsr)
+		return false;
+	for (int i = 0; i < 8; i++)
+		if (memcmp(a.st[i].b, b.st[i].b, 10) || memcmp(a.xmm[i], b.xmm[i], 16) || memcmp(a.ymmh[i], b.ymmh[i], 16))
+			return false;
+	return true;
+}
+
+static bool in_fpu_env(const struct insn_case *c, u32 lin)
+{
+	for (int i = 0; i < c->units; i++)
+		if (c->unit[i].env_bytes && lin - c->unit[i].fpu_env - c->unit[i].env_skip < c->unit[i].env_bytes)
+			return true;
+	return false;
+}
+
+/* Linear address of the first difference in memory, 0 if there is none. */
+static u32 memory_difference(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
+{
+	if (memcmp(n->data, t->data, sizeof(n->data)))
+		for (u32 i = 0; i < sizeof(n->data); i++)
+			if (n->data[i] != t->data[i] && !in_fpu_env(c, GUEST_DATA + i))
+				return GUEST_DATA + i;
+	if (memcmp(n->stack, t->stack, sizeof(n->stack)))
+		for (u32 i = 0; i < sizeof(n->stack); i++)
+			if (n->stack[i] != t->stack[i] && !in_fpu_env(c, GUEST_STACK + i))
+				return GUEST_STACK + i;
+	return 0;
+}
+
+static bool fault_same(const struct outcome *n, const struct outcome *t)
+{
+	if (n->vector != t->vector || n->r.eip != t->r.eip)
+		return false;
+	return n->vector == -1 || (n->error == t->error && (n->vector != 14 || n->address == t->address));
+}
+
+bool outcome_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
+{
+	u32 flags = COMPARED_FLAGS & ~c->undefined;
+
+	if (n->vector == OUT_TIMEOUT)
+		return true;
+	return fault_same(n, t) && !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr)) && !((n->r.eflags ^ t->r.eflags) & flags) &&
+		fpu_same(&n->fpu, &t->fpu) && !memory_difference(c, n, t);
+}
+
+void case_print(FILE *f, const struct insn_case *c)
+{
+	ZydisMachineMode mode = c->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32;
+
+	fprintf(f, "case %llu, %d-bit code, memory image %d\n", (unsigned long long)c->number, c->code16 ? 16 : 32, c->memory);
+	for (u32 at = 0; at < c->len;) {
+		ZydisDisassembledInstruction d;
+		u32 len = 1;
+
+		fprintf(f, "  %08x ", c->in.eip + at);
+		if (ZYAN_SUCCESS(ZydisDisassembleIntel(mode, c->in.eip + at, c->code + at, c->len - at, &d)))
+			len = d.info.length;
+		for (u32 i = 0; i < 15; i++)
+			fprintf(f, i < len ? "%02x" : "  ", i < len ? c->code[at + i] : 0);
+		fprintf(f, " %s\n", len == 1 && !d.info.length ? "?" : d.text);
+		at += len;
+	}
+	for (int i = 0; i < 8; i++)
+		fprintf(f, "  %s %08x%s", gpr_names[i], c->in.gpr[i], i == 7 ? "" : " ");
+	fprintf(f, "\n  eflags %08x fcw %04x fsw %04x ftw %02x mxcsr %04x\n", c->in.eflags, c->fpu.fcw, c->fpu.fsw, c->fpu.ftw, c->fpu.mxcsr);
+}
+
+static void print_end(FILE *f, const char *who, const struct outcome *o)
+{
+	fprintf(f, "  %-10s ", who);
+	if (o->vector == -1)
+		fprintf(f, "ran to the end, eip %08x\n", o->r.eip);
+	else if (o->vector == OUT_TIMEOUT)
+		fprintf(f, "did not end, eip %08x\n", o->r.eip);
+	else if (o->vector == OUT_WEIRD)
+		fprintf(f, "unexpected callout, eip %08x\n", o->r.eip);
+	else
+		fprintf(f, "vector %d error %x eip %08x%s%08x\n", o->vector, o->error, o->r.eip, o->vector == 14 ? " address " : " (cr2 ", o->address);
+}
+
+static void print_bytes(FILE *f, const u8 *p, int n)
+{
+	while (n--)
+		fprintf(f, "%02x", p[n]);
+}
+
+static void print_fpu(FILE *f, const struct fpu_image *x, const struct fpu_image *y)
+{
+	struct fpu_image a = *x, b = *y;
+
+	normalize_fpu(&a);
+	normalize_fpu(&b);
+	if (a.fcw != b.fcw || a.fsw != b.fsw || a.ftw != b.ftw || a.mxcsr != b.mxcsr)
+		fprintf(f, "  fcw %04x/%04x fsw %04x/%04x ftw %02x/%02x mxcsr %04x/%04x\n", a.fcw, b.fcw, a.fsw, b.fsw, a.ftw, b.ftw, a.mxcsr, b.mxcsr);
+	for (int i = 0; i < 8; i++) {
+		struct { const char *name; const void *n, *t; int len; } v[] = {
+			{ "st", a.st[i].b, b.st[i].b, 10 }, { "xmm", a.xmm[i], b.xmm[i], 16 }, { "ymm high ", a.ymmh[i], b.ymmh[i], 16 } };
+
+		for (size_t k = 0; k < ARRAY_SIZE(v); k++) {
+			if (!memcmp(v[k].n, v[k].t, (size_t)v[k].len))
+				continue;
+			fprintf(f, "  %s%d ", v[k].name, i);
+			print_bytes(f, v[k].n, v[k].len);
+			fprintf(f, " / ");
+			print_bytes(f, v[k].t, v[k].len);
+			fprintf(f, "\n");
+		}
+	}
+}
+
+void outcome_print(FILE *f, const struct insn_case *c, const struct outcome *n, const struct outcome *t)
+{
+	u32 flags = (n->r.eflags ^ t->r.eflags) & COMPARED_FLAGS & ~c->undefined, lin = memory_difference(c, n, t);
+
+	print_end(f, "native", n);
+	print_end(f, "translated", t);
+	for (int i = 0; i < 8; i++)
+		if (n->r.gpr[i] != t->r.gpr[i])
+			fprintf(f, "  %s: native %08x translated %08x\n", gpr_names[i], n->r.gpr[i], t->r.gpr[i]);
+	if (flags)
+		fprintf(f, "  eflags: native %08x translated %08x, differing %08x\n", n->r.eflags, t->r.eflags, flags);
+	print_fpu(f, &n->fpu, &t->fpu);
+	if (lin) {
+		u32 off = lin >= GUEST_STACK ? lin - GUEST_STACK : lin - GUEST_DATA;
+		u32 size = lin >= GUEST_STACK ? sizeof(n->stack) : sizeof(n->data);
+		const u8 *a = (lin >= GUEST_STACK ? n->stack : n->data), *b = (lin >= GUEST_STACK ? t->stack : t->data);
+
+		fprintf(f, "  memory at %08x: native", lin);
+		for (u32 i = off; i < size && i < off + 16; i++)
+			fprintf(f, " %02x", a[i]);
+		fprintf(f, "  translated");
+		for (u32 i = off; i < size && i < off + 16; i++)
+			fprintf(f, " %02x", b[i]);
+		fprintf(f, "\n");
+	}
+}
