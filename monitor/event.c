@@ -260,7 +260,7 @@ struct watch *event_watch(struct vm *vm, int fd, short poll_events, void (*ready
 void event_unwatch(struct vm *vm, struct watch *w)
 {
 	struct event_loop *l = vm->events;
-	if (!w)
+	if (!w || !l)	/* event_fini() ends all watches */
 		return;
 	pthread_mutex_lock(&l->lock);
 	w->dead = true;

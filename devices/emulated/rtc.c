@@ -68,7 +68,7 @@ static s64 days_of(s64 year, int month, int day)
 
 static void date_of(s64 days, s64 *year, int *month, int *day)
 {
-	s64 y = 1970 + floor_div(days, 366);
+	s64 y = 1970 + floor_div(days, days < 0 ? 365 : 366);	/* never too late */
 	while (days >= days_of(y + 1, 1, 1))
 		y++;
 	int m = 1;
@@ -121,12 +121,14 @@ static void show_date(struct rtc *r, u64 now)
 	r->cmos[CENTURY] = encode(r, (int)(year / 100));
 }
 
-/* The registers become the date. A nonsense month or day counts on from the nearest sensible one. */
+/* The registers become the date. A nonsense month becomes the nearest sensible one, a nonsense day counts on. */
 static void take_date(struct rtc *r, u64 now)
 {
 	int month = decode(r, r->cmos[MONTH]);
 	month = month < 1 ? 1 : month > 12 ? 12 : month;
-	s64 days = days_of(decode(r, r->cmos[CENTURY]) * 100 + decode(r, r->cmos[YEAR]), month, decode(r, r->cmos[DAY]));
+	int year = decode(r, r->cmos[CENTURY]) * 100 + decode(r, r->cmos[YEAR]);
+	year = year < 1700 ? 1700 : year > 2250 ? 2250 : year;	/* what 64 bits of nanoseconds hold */
+	s64 days = days_of(year, month, decode(r, r->cmos[DAY]));
 	s64 seconds = days * 86400 + decode_hour(r, r->cmos[HOURS]) * 3600 + decode(r, r->cmos[MINUTES]) * 60 +
 		      decode(r, r->cmos[SECONDS]);
 	/* The first update comes half a second after the divider is let go (datasheet, Divider Control). */

@@ -9,14 +9,14 @@
 struct chardev;
 struct uart {
 	struct device dev;
-	u8 ier, iir_fifo, lcr, mcr, msr_delta, scr, lsr_errors;
+	u8 ier, lcr, mcr, msr, scr;
+	u8 fcr;			/* bit 0 FIFOs on, bits 7-6 trigger level */
+	u8 overrun;		/* LSR bit 1 */
 	u16 divisor;
-	bool thr_interrupt;	/* the THRE interrupt is pending */
+	bool thre_pending;	/* the THRE interrupt: set when THR empties, cleared by reading IIR */
 	bool timeout;		/* the character time-out indication */
-	bool break_loop;	/* a break in loopback has been put into the FIFO */
-	u8 trigger;		/* receive FIFO level of an interrupt */
-	u8 rx[16], rx_flags[16], rx_head, rx_count;
-	u8 tx[16], tx_count;	/* what the back end had no room for */
+	u8 rx[16], rx_error[16], rx_head, rx_count;	/* rx_error: LSR bits that came with the character */
+	u8 tx[16], tx_count;	/* what the back end has no room for */
 	struct timer timeout_timer;
 	struct line irq;
 	struct chardev *chr;	/* NULL: nothing connected */

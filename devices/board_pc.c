@@ -1,0 +1,313 @@
+/*
+ * board_pc.c - composes the PC and wires it.
+ *
+ * Chips know offsets and lines; here are the ports, the interrupt numbers and who resets whom. Interrupt inputs may be shared
+ * (COM1 and COM3): an input is high while any of its sources is.
+ *
+ * Between A0000h and FFFFFh there is nothing yet (reads give FFh): a directly loaded kernel needs no video and no BIOS.
+ * Without ACPI a guest cannot switch the power off; a kernel told to do so halts with interrupts off, which the vCPU loop takes for the end.
+ */
+#include "devices/board_pc.h"
+#include "devices/chardev.h"
+#include "devices/emulated/debugcon.h"
+#include "devices/emulated/debugexit.h"
+#include "devices/emulated/i440fx.h"
+#include "devices/emulated/i8042.h"
+#include "devices/emulated/pci.h"
+#include "devices/emulated/pic.h"
+#include "devices/emulated/pit.h"
+#include "devices/emulated/port92.h"
+#include "devices/emulated/rtc.h"
+#include "devices/emulated/uart.h"
+#include "monitor/bus.h"
+#include "monitor/mem.h"
+#include "monitor/vcpu.h"
+#include "monitor/vm.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13 };
+#define IRQ_INPUTS 16
+
+struct board {
+	struct device *devices;
+	struct pic pic;
+	struct pit pit;
+	struct rtc rtc;
+	struct i8042 i8042;
+	struct port92 port92;
+	struct pci pci;
+	struct i440fx i440fx;
+	struct uart uart[BOARD_UARTS];
+	struct debugcon debugcon;
+	struct debugexit debugexit;
+	struct chardev *serial[BOARD_UARTS], *debugcon_chr;
+	u8 irq_sources[IRQ_INPUTS];	/* bit n: source n of the input is high */
+};
+
+static const struct { const char *id; u16 port; int irq, source; } uarts[BOARD_UARTS] = {
+	{ "uart0", 0x3f8, 4, 0 }, { "uart1", 0x2f8, 3, 0 }, { "uart2", 0x3e8, 4, 1 }, { "uart3", 0x2e8, 3, 1 },
+};
+
+/* --- lines --- */
+
+/* n: input, and in the upper bits which of its sources */
+static void irq_changed(void *to, int n, bool level)
+{
+	struct board *b = to;
+	int irq = n & 15;
+	u8 bit = (u8)(1 << (n >> 4));
+	b->irq_sources[irq] = (u8)(level ? b->irq_sources[irq] | bit : b->irq_sources[irq] & ~bit);
+	pic_set_irq(&b->pic, irq, b->irq_sources[irq] != 0);
+}
+
+static struct line irq_line(struct board *b, int irq, int source)
+{
+	return (struct line){ .set = irq_changed, .to = b, .n = irq | source << 4 };
+}
+
+static void intr_changed(void *to, int n, bool level)
+{
+	struct vm *vm = to;
+	vcpu_set_intr(vm->vcpu, level);
+}
+
+static int intr_ack(struct vm *vm)
+{
+	return pic_ack(&vm->board->pic);
+}
+
+static enum pit_tick_state tick_state(void *arg)
+{
+	switch (pic_irq_state(arg, IRQ_PIT)) {
+	case PIC_IDLE: return PIT_TICK_TAKEN;
+	case PIC_MASKED: return PIT_TICK_MASKED;
+	case PIC_PENDING: break;
+	}
+	return PIT_TICK_WAITING;
+}
+
+static void irq_taken(void *arg, int irq)
+{
+	struct board *b = arg;
+	if (irq == IRQ_PIT)
+		pit_tick_taken(&b->pit);
+}
+
+/* Two registers switch A20 and show its state: the last write counts. */
+static void a20_changed(void *to, int n, bool level)
+{
+	struct vm *vm = to;
+	i8042_set_a20(&vm->board->i8042, level);
+	port92_set_a20(&vm->board->port92, level);
+	mem_set_a20(vm, level);
+}
+
+/*
+ * FERR# sets a latch, which holds IRQ13 until port F0h is written (the PC/AT's coprocessor error logic); that the CPU takes
+ * the error away again does not clear it.
+ */
+static void ferr_changed(struct vm *vm, bool level)
+{
+	if (level)
+		irq_changed(vm->board, IRQ_FPU, true);
+}
+
+static void cpu_reset(void *arg)
+{
+	vm_request_reset(arg);
+}
+
+/* --- ports --- */
+
+static u32 pic0_read(void *dev, u32 offset, int size) { return pic_read(dev, 0, offset); }
+static u32 pic1_read(void *dev, u32 offset, int size) { return pic_read(dev, 1, offset); }
+static u32 elcr_read(void *dev, u32 offset, int size) { return pic_read_elcr(dev, (int)offset); }
+static u32 pit_ports_read(void *dev, u32 offset, int size) { return pit_read(dev, offset); }
+static u32 port61_read(void *dev, u32 offset, int size) { return pit_read_port61(dev); }
+static u32 kbd_data_read(void *dev, u32 offset, int size) { return i8042_read_data(dev); }
+static u32 kbd_status_read(void *dev, u32 offset, int size) { return i8042_read_status(dev); }
+static u32 rtc_ports_read(void *dev, u32 offset, int size) { return rtc_read(dev, offset); }
+static u32 port92_port_read(void *dev, u32 offset, int size) { return port92_read(dev); }
+static u32 pci_ports_read(void *dev, u32 offset, int size) { return pci_read(dev, offset, size); }
+static u32 uart_ports_read(void *dev, u32 offset, int size) { return uart_read(dev, offset); }
+static u32 debugcon_port_read(void *dev, u32 offset, int size) { return debugcon_read(dev); }
+static u32 nothing_read(void *dev, u32 offset, int size) { return ~0u; }
+
+static void pic0_write(void *dev, u32 offset, u32 value, int size) { pic_write(dev, 0, offset, (u8)value); }
+static void pic1_write(void *dev, u32 offset, u32 value, int size) { pic_write(dev, 1, offset, (u8)value); }
+static void elcr_write(void *dev, u32 offset, u32 value, int size) { pic_write_elcr(dev, (int)offset, (u8)value); }
+static void pit_ports_write(void *dev, u32 offset, u32 value, int size) { pit_write(dev, offset, (u8)value); }
+static void port61_write(void *dev, u32 offset, u32 value, int size) { pit_write_port61(dev, (u8)value); }
+static void kbd_data_write(void *dev, u32 offset, u32 value, int size) { i8042_write_data(dev, (u8)value); }
+static void kbd_command_write(void *dev, u32 offset, u32 value, int size) { i8042_write_command(dev, (u8)value); }
+static void rtc_ports_write(void *dev, u32 offset, u32 value, int size) { rtc_write(dev, offset, (u8)value); }
+static void port92_port_write(void *dev, u32 offset, u32 value, int size) { port92_write(dev, (u8)value); }
+static void pci_ports_write(void *dev, u32 offset, u32 value, int size) { pci_write(dev, offset, value, size); }
+static void uart_ports_write(void *dev, u32 offset, u32 value, int size) { uart_write(dev, offset, (u8)value); }
+static void debugcon_port_write(void *dev, u32 offset, u32 value, int size) { debugcon_write(dev, (u8)value); }
+static void debugexit_port_write(void *dev, u32 offset, u32 value, int size) { debugexit_write(dev, value); }
+static void fpu_clear_write(void *dev, u32 offset, u32 value, int size) { irq_changed(dev, IRQ_FPU, false); }
+
+static const struct bus_ops pic0_ops = { pic0_read, pic0_write, 1 };
+static const struct bus_ops pic1_ops = { pic1_read, pic1_write, 1 };
+static const struct bus_ops elcr_ops = { elcr_read, elcr_write, 1 };
+static const struct bus_ops pit_ops = { pit_ports_read, pit_ports_write, 1 };
+static const struct bus_ops port61_ops = { port61_read, port61_write, 1 };
+static const struct bus_ops kbd_data_ops = { kbd_data_read, kbd_data_write, 1 };
+static const struct bus_ops kbd_command_ops = { kbd_status_read, kbd_command_write, 1 };
+static const struct bus_ops rtc_ops = { rtc_ports_read, rtc_ports_write, 1 };
+static const struct bus_ops port92_ops = { port92_port_read, port92_port_write, 1 };
+static const struct bus_ops pci_ops = { pci_ports_read, pci_ports_write, 4 };
+static const struct bus_ops uart_ops = { uart_ports_read, uart_ports_write, 1 };
+static const struct bus_ops debugcon_ops = { debugcon_port_read, debugcon_port_write, 1 };
+static const struct bus_ops debugexit_ops = { nothing_read, debugexit_port_write, 4 };
+static const struct bus_ops fpu_clear_ops = { nothing_read, fpu_clear_write, 1 };
+
+static bool wire_ports(struct vm *vm)
+{
+	struct board *b = vm->board;
+	return bus_add_io(vm, "pic", 0x20, 2, &pic0_ops, &b->pic) &&
+	       bus_add_io(vm, "pic", 0xa0, 2, &pic1_ops, &b->pic) &&
+	       bus_add_io(vm, "elcr", 0x4d0, 2, &elcr_ops, &b->pic) &&
+	       bus_add_io(vm, "pit", 0x40, 4, &pit_ops, &b->pit) &&
+	       bus_add_io(vm, "port61", 0x61, 1, &port61_ops, &b->pit) &&
+	       bus_add_io(vm, "i8042", 0x60, 1, &kbd_data_ops, &b->i8042) &&
+	       bus_add_io(vm, "i8042", 0x64, 1, &kbd_command_ops, &b->i8042) &&
+	       bus_add_io(vm, "rtc", 0x70, 2, &rtc_ops, &b->rtc) &&
+	       bus_add_io(vm, "port92", 0x92, 1, &port92_ops, &b->port92) &&
+	       bus_add_io(vm, "fpu", 0xf0, 2, &fpu_clear_ops, b) &&
+	       bus_add_io(vm, "pci", 0xcf8, 8, &pci_ops, &b->pci);
+}
+
+/* --- composition --- */
+
+static void add_device(struct board *b, struct device *dev)
+{
+	struct device **end = &b->devices;
+	while (*end)
+		end = &(*end)->next;
+	*end = dev;
+}
+
+static void make_chips(struct vm *vm)
+{
+	struct board *b = vm->board;
+	pic_init(&b->pic, vm, "pic");
+	b->pic.intr = (struct line){ .set = intr_changed, .to = vm };
+	b->pic.taken = irq_taken;
+	b->pic.taken_arg = b;
+	pit_init(&b->pit, vm, "pit");
+	b->pit.irq = irq_line(b, IRQ_PIT, 0);
+	b->pit.tick_state = tick_state;
+	b->pit.tick_arg = &b->pic;
+	rtc_init(&b->rtc, vm, "rtc");
+	b->rtc.irq = irq_line(b, IRQ_RTC, 0);
+	rtc_set_ram_size(&b->rtc, vm->mem->ram_size);
+	rtc_set_cmos(&b->rtc, 0x14, 0x02);	/* equipment: a coprocessor; no floppy, no display */
+	i8042_init(&b->i8042, vm, "i8042");
+	b->i8042.kbd_irq = irq_line(b, IRQ_KBD, 0);
+	b->i8042.aux_irq = irq_line(b, IRQ_AUX, 0);
+	port92_init(&b->port92, vm, "port92");
+	b->i8042.a20 = b->port92.a20 = (struct line){ .set = a20_changed, .to = vm, .level = true };
+	pci_init(&b->pci, vm, "pci");
+	i440fx_init(&b->i440fx, vm, "i440fx");
+	pci_add(&b->pci, 0, 0, &b->i440fx.func);
+	b->i8042.cpu_reset = b->port92.cpu_reset = b->pci.cpu_reset = cpu_reset;
+	b->i8042.cpu_reset_arg = b->port92.cpu_reset_arg = b->pci.cpu_reset_arg = vm;
+
+	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->port92.dev, &b->pci.dev, &b->i440fx.dev };
+	for (u32 i = 0; i < ARRAY_SIZE(all); i++)
+		add_device(b, all[i]);
+}
+
+static bool make_uart(struct vm *vm, int n, const char *spec, const struct chardev_stdio *in, char *err, size_t errsize)
+{
+	struct board *b = vm->board;
+	struct uart *u = &b->uart[n];
+	b->serial[n] = chardev_open(vm, spec, in, err, errsize);
+	if (!b->serial[n] && err[0])
+		return false;
+	uart_init(u, vm, uarts[n].id, b->serial[n]);
+	u->irq = irq_line(b, uarts[n].irq, uarts[n].source);
+	add_device(b, &u->dev);
+	return bus_add_io(vm, uarts[n].id, uarts[n].port, 8, &uart_ops, u);
+}
+
+static bool make_debugcon(struct vm *vm, const char *spec, const struct chardev_stdio *in, char *err, size_t errsize)
+{
+	struct board *b = vm->board;
+	b->debugcon_chr = chardev_open(vm, spec, in, err, errsize);
+	if (!b->debugcon_chr && err[0])
+		return false;
+	debugcon_init(&b->debugcon, vm, "debugcon", b->debugcon_chr);
+	add_device(b, &b->debugcon.dev);
+	return bus_add_io(vm, "debugcon", 0xe9, 1, &debugcon_ops, &b->debugcon);
+}
+
+static bool make_debugexit(struct vm *vm, int port)
+{
+	struct board *b = vm->board;
+	debugexit_init(&b->debugexit, vm, "debugexit");
+	add_device(b, &b->debugexit.dev);
+	return bus_add_io(vm, "--debug-exit", (u16)port, 4, &debugexit_ops, &b->debugexit);
+}
+
+static void board_reset(struct vm *vm)
+{
+	for (struct device *d = vm->board->devices; d; d = d->next)
+		if (d->cls->reset)
+			d->cls->reset(d);
+	irq_changed(vm->board, IRQ_FPU, false);
+	mem_set_a20(vm, true);
+}
+
+static bool make_all(struct vm *vm, const struct board_options *opt, char *err, size_t errsize)
+{
+	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
+	make_chips(vm);
+	if (!wire_ports(vm))
+		return false;
+	for (int i = 0; i < BOARD_UARTS; i++)
+		if (opt->serial[i] && !make_uart(vm, i, opt->serial[i], &in, err, errsize))
+			return false;
+	if (opt->debugcon && !make_debugcon(vm, opt->debugcon, &in, err, errsize))
+		return false;
+	return opt->debug_exit < 0 || make_debugexit(vm, opt->debug_exit);
+}
+
+bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_t errsize)
+{
+	err[0] = 0;
+	vm->board = calloc(1, sizeof(*vm->board));
+	if (!vm->board) {
+		snprintf(err, errsize, "out of memory for the board");
+		return false;
+	}
+	vm->board_reset = board_reset;
+	vm->intr_ack = intr_ack;
+	vm->ferr = ferr_changed;
+	if (make_all(vm, opt, err, errsize))
+		return true;
+	if (!err[0])	/* the bus has refused a port and says so there */
+		snprintf(err, errsize, "%s", vm->error);
+	board_fini(vm);
+	return false;
+}
+
+void board_fini(struct vm *vm)
+{
+	struct board *b = vm->board;
+	if (!b)
+		return;
+	for (int i = 0; i < BOARD_UARTS; i++)
+		chardev_close(b->serial[i]);
+	chardev_close(b->debugcon_chr);
+	free(b);
+	vm->board = NULL;
+}
+
+struct device *board_devices(struct vm *vm)
+{
+	return vm->board->devices;
+}

@@ -1,0 +1,27 @@
+/*
+ * board_pc.h - the PC: which chips, at which ports, on which lines. The one file that knows the wiring.
+ */
+#ifndef RF_BOARD_PC_H
+#define RF_BOARD_PC_H
+#include "devices/device.h"
+
+#define BOARD_UARTS 4
+
+struct board_options {
+	const char *serial[BOARD_UARTS];	/* COM1 to COM4: as chardev_open(); NULL: no such port in the machine */
+	const char *debugcon;			/* port E9h, as chardev_open(); NULL: none */
+	int debug_exit;				/* port of the exit device; -1: none */
+	/* What is typed on standard input passes through this (event thread); may be NULL. */
+	size_t (*stdin_filter)(void *arg, u8 *buf, size_t n);
+	void *stdin_arg;
+};
+
+/*
+ * Builds the board on a vm that has memory, bus, clock, events and vcpu; sets the vm's board functions. False with a sentence in err.
+ * The RTC's memory sizes come from vm->mem.
+ */
+bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_t errsize);
+void board_fini(struct vm *vm);
+/* All chips, linked by `next`. */
+struct device *board_devices(struct vm *vm);
+#endif
