@@ -59,7 +59,7 @@ void walk_setup(struct walk_env *env, const struct cpu_state *cs)
 	env->none = 0;
 }
 
-static const void *entry_host(const struct walk_env *env, gpa_t gpa)
+static inline __attribute__((always_inline)) const void *entry_host(const struct walk_env *env, gpa_t gpa)
 {
 	switch (mem_kind(env->mem, gpa)) {
 	case MEM_RAM:
@@ -86,18 +86,19 @@ bool walk_load_pdptes(struct walk_env *env, u64 cr3, bool check_only)
 }
 
 /* The reserved bits of an entry at this level that are set. */
-static u64 reserved_bits(const struct walk_env *env, u64 v, u8 shift, bool leaf, u8 large)
+static inline __attribute__((always_inline))
+u64 reserved_bits(const struct walk_env *env, enum paging paging, u64 v, u8 shift, bool leaf, u8 large)
 {
-	if (env->paging == PAGING_32)
+	if (paging == PAGING_32)
 		return leaf && shift > PAGE_SHIFT ? v & env->rsvd_pse : 0;
 	if (large == LARGE_RESERVED)
 		return v & (env->rsvd | PTE_PS);
 	return v & (env->rsvd | (leaf && shift > PAGE_SHIFT ? bits(shift - 1, 13) : 0));
 }
 
-static gpa_t leaf_address(const struct walk_env *env, u64 v, u8 shift)
+static inline gpa_t leaf_address(enum paging paging, u64 v, u8 shift)
 {
-	if (env->paging != PAGING_32 || shift == PAGE_SHIFT)
+	if (paging != PAGING_32 || shift == PAGE_SHIFT)
 		return v & ADDR8 & (~0ull << shift);
 	return (v & 0xffc00000u) | (v >> 13 & 0xff) << 32;	/* PSE-36: SDM table 4-4 */
 }
@@ -143,18 +144,16 @@ static enum walk_result walk_none(const struct walk_env *env, gla_t lin, struct 
 	return WALK_OK;
 }
 
-enum walk_result walk_page(const struct walk_env *env, gla_t lin, int acc, int opt, struct walk *w)
+/* Inlined once per mode, so that the format is made of constants. */
+static inline __attribute__((always_inline))
+enum walk_result walk_tables(const struct walk_env *env, enum paging paging, gla_t lin, int acc, int opt, struct walk *w)
 {
-	const struct paging_format *f = &format[env->paging];
+	const struct paging_format *f = &format[paging];
 	u64 all = ~0ull, nx = 0, table = env->root;
-	bool user = acc & ACC_USER, leaf = false;
+	bool user = acc & ACC_USER, leaf = false, set;
 	int n = 0, first;
 
-	w->ad_set = 0;
-	w->error = 0;
-	if (env->paging == PAGING_NONE)
-		return walk_none(env, lin, w);
-	if (env->paging == PAGING_PAE) {
+	if (paging == PAGING_PAE) {
 		w->entry[0] = &env->pdpte[lin >> 30 & 3];
 		w->value[0] = table = env->pdpte[lin >> 30 & 3];
 		w->entry_gpa[0] = ~0ull;
@@ -171,11 +170,11 @@ enum walk_result walk_page(const struct walk_env *env, gla_t lin, int acc, int o
 
 		w->entry[n] = entry_host(env, at);
 		w->entry_gpa[n] = at;
-		w->value[n] = v = walk_entry(env->paging, w->entry[n]);
+		w->value[n] = v = walk_entry(paging, w->entry[n]);
 		if (!(v & PTE_P))
 			return fault(env, w, acc, 0);
 		leaf = l == f->levels - 1 || ((v & PTE_PS) && (large == LARGE_ALWAYS || (large == LARGE_PSE && env->pse)));
-		if (reserved_bits(env, v, shift, leaf, large))
+		if (reserved_bits(env, paging, v, shift, leaf, large))
 			return fault(env, w, acc, PF_P | PF_RSVD);
 		all &= v;
 		nx |= v & PTE_NX;
@@ -186,9 +185,26 @@ enum walk_result walk_page(const struct walk_env *env, gla_t lin, int acc, int o
 	if ((user && !(all & PTE_U)) || ((acc & ACC_WRITE) && !(all & PTE_W) && (user || env->wp)) ||
 	    ((acc & ACC_EXEC) && ((env->nx && nx) || (env->smep && !user && (all & PTE_U)))))
 		return fault(env, w, acc, PF_P);
-	if (!(opt & WALK_PEEK) && set_accessed_dirty(env, w, acc, opt, first) == WALK_SLOW)
+	set = (all & PTE_A) && (!(acc & ACC_WRITE) || (table & PTE_D));
+	if (unlikely(!set) && !(opt & WALK_PEEK) && set_accessed_dirty(env, w, acc, opt, first) == WALK_SLOW)
 		return WALK_SLOW;
-	w->gpa = (leaf_address(env, table, w->shift) | (lin & ((1ull << w->shift) - 1))) & env->mem->a20_mask;
+	w->gpa = (leaf_address(paging, table, w->shift) | (lin & ((1ull << w->shift) - 1))) & env->mem->a20_mask;
 	w->write_ok = ((all & PTE_W) || (!user && !env->wp)) && (w->value[n - 1] & PTE_D);
 	return WALK_OK;
+}
+
+enum walk_result walk_page(const struct walk_env *env, gla_t lin, int acc, int opt, struct walk *w)
+{
+	w->ad_set = 0;
+	w->error = 0;
+	switch (env->paging) {
+	case PAGING_32:
+		return walk_tables(env, PAGING_32, lin, acc, opt, w);
+	case PAGING_PAE:
+		return walk_tables(env, PAGING_PAE, lin, acc, opt, w);
+	case PAGING_LONG:
+		return walk_tables(env, PAGING_LONG, lin, acc, opt, w);
+	default:
+		return walk_none(env, lin, w);
+	}
 }
