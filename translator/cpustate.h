@@ -84,7 +84,7 @@ struct cpu_state {
 	u8  halted;		/* HLT executed, waiting for an interrupt */
 	u8  inhibit;		/* interrupts and debug traps are held back for one instruction (STI, MOV SS, POP SS) */
 	u8  pad0[5];
-	void *fpu_save_fn, *fpu_load_fn;
+	u32 fpu_mask;		/* state components that the host keeps (XCR0 bits 0 to 2); 0: only FXSAVE is there */
 
 	u8 fpu[CPU_FPU_SIZE] __attribute__((aligned(64)));	/* XSAVE standard form, or FXSAVE where the host has no XSAVE */
 	u8 bounce[CPU_BOUNCE_SIZE + 64] __attribute__((aligned(64)));

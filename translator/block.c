@@ -1,0 +1,214 @@
+/*
+ * block.c - from guest bytes to a block of host code: decode a run of instructions, find out which flags matter, apply the
+ * rules, finish the cold part.
+ *
+ *     host:   indirect entry: is r8 this block's EIP, and cs->go 1?          mov ecx, [go]; lea ecx, [rcx + r8 - eip - 1]; jecxz body
+ *             (CS that is not flat: is cs_id ours?)
+ *     body:   the instructions
+ *             islands, cold stubs, exit stubs
+ *
+ * A block ends at a control transfer, at the page's end, or after max_insns instructions. An instruction that crosses into the
+ * next page is a block of its own.
+ */
+#include <stdlib.h>
+#include "translator/rules.h"
+
+#define BLOCK_ROOM (256u * 1024)	/* host code of the largest block */
+
+struct run { int n; u32 len, len2; gpa_t gpa2; };
+
+static bool ends_block(const struct insn *i) { return rules[i->rule].flow == FLOW_END; }
+
+/* Instructions that a model lacks: some bytes mean something else then, most are undefined. */
+static void apply_features(struct translator *tr, struct insn *i)
+{
+	if (i->rule == RULE_UNKNOWN || tr->ops->has_feature(tr->cs, i->feature))
+		return;
+	if (insn_is(i, MN_LZCNT) || insn_is(i, MN_TZCNT)) {
+		i->mand_rep = 0;	/* BSR, BSF */
+		return;
+	}
+	i->rule = RULE_UNKNOWN;
+}
+
+/* The instruction at the page's end that goes on in the next page. */
+static enum decode_status decode_crossing(struct translator *tr, struct insn *i, const u8 *bytes, unsigned avail, u64 eip, struct run *r)
+{
+	struct cpu_state *cs = tr->cs;
+	u8 buf[16];
+	const u8 *more = tr->ops->fetch(cs, (u32)(eip + avail + cs->seg[S_CS].base), &r->gpa2, false);
+	enum decode_status st;
+
+	if (!more)
+		return DECODE_UD;
+	memcpy(buf, bytes, avail);
+	memcpy(buf + avail, more, 15 - avail);
+	st = insn_decode(tr->dec, i, buf, 15, eip, cs->mode);
+	r->len2 = st == DECODE_OK ? i->len - avail : 15 - avail;
+	return st;
+}
+
+/* The bytes up to eip + len - 1 must lie within the CS limit. */
+static bool cs_limit_ok(const struct cpu_state *cs, u64 eip, u32 len)
+{
+	return !(cs->mode & MK_CS_ODD) || eip + len - 1 <= cs->seg[S_CS].limit;
+}
+
+static struct run decode_run(struct translator *tr, u64 eip, const u8 *bytes, u32 avail, int max)
+{
+	struct run r = { 0 };
+	u32 off = 0;
+
+	while (r.n < max && off < avail) {
+		struct insn *i = &tr->insns[r.n];
+		enum decode_status st = insn_decode(tr->dec, i, bytes + off, avail - off, eip + off, tr->cs->mode);
+
+		if (st == DECODE_MORE) {
+			if (r.n)
+				break;
+			st = decode_crossing(tr, i, bytes + off, avail - off, eip + off, &r);
+		}
+		if (st == DECODE_TOO_LONG || (st == DECODE_OK && !cs_limit_ok(tr->cs, i->eip, i->len))) {
+			i->rule = RULE_UNKNOWN;
+			i->len = 0;		/* marks #GP for emit_insns() */
+			r.n++;
+			off += 15;
+			break;
+		}
+		if (st == DECODE_UD) {
+			i->rule = RULE_UNKNOWN;
+			i->len = 1;
+		}
+		apply_features(tr, i);
+		r.n++;
+		off += i->len;
+		if (ends_block(i) || i->rule == RULE_UNKNOWN || r.len2)
+			break;
+	}
+	r.len = off < avail ? off : avail;
+	return r;
+}
+
+/* Flags that are read behind each instruction before they are written again. At the block's end all are. */
+static u32 flags_after(const struct insn *insns, int cur, int n)
+{
+	u32 live = 0, known = 0;
+
+	for (int k = cur + 1; k < n; k++) {
+		live |= insns[k].fl_read & ~known;
+		known |= insns[k].fl_write;
+		if (known == FL_ARITH)
+			return live;
+	}
+	return live | (FL_ARITH & ~known);
+}
+
+static void emit_entry(struct tctx *t)
+{
+	struct emit *e = &t->e;
+	u8 *ok, *ok2 = NULL;
+
+	em_load(e, 0, RCX, ST(go));
+	em_lea(e, 0, RCX, HMX(RCX, R8, 1, (s32)-(u32)(t->b->eip + 1)));
+	ok = em_jecxz(e);
+	em_jmp(e, t->tr->stub.ibt_miss);
+	em_here8(e, ok);
+	if (t->mk & MK_CS_ODD) {
+		em_load(e, 0, RCX, ST(cs_id));
+		em_lea(e, 0, RCX, HM(RCX, -(s32)t->b->cs_id));
+		ok2 = em_jecxz(e);
+		em_jmp(e, t->tr->stub.ibt_miss);
+		em_here8(e, ok2);
+	}
+	t->b->body = e->p;
+}
+
+static void map_insn(struct tctx *t)
+{
+	if (t->nmap < (int)ARRAY_SIZE(t->map))
+		t->map[t->nmap++] = (struct insn_map){ t->e.p - t->b->host, t->insns[t->cur].eip - t->insns[0].eip };
+}
+
+static void emit_insns(struct tctx *t)
+{
+	for (t->cur = 0; t->cur < t->n && !t->ended && !t->failed; t->cur++) {
+		const struct insn *i = &t->insns[t->cur];
+
+		t->next = i->eip + i->len;
+		if (!(t->mk & MK_LONG))
+			t->next = (u32)t->next;
+		t->fl_live = flags_after(t->insns, t->cur, t->n);
+		cold_room(t, 60);
+		map_insn(t);
+		if (i->len == 0)
+			raise(t, 13, 0);
+		else
+			rules[i->rule].fn(t, i);
+	}
+	t->cur = t->n - 1;
+	if (!t->ended)
+		exit_direct(t, t->next);
+}
+
+/* One attempt with at most `max` instructions. NULL: too much for the tables, try fewer. */
+static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t gpa, const u8 *bytes, int max)
+{
+	struct run r = decode_run(tr, eip, bytes, PAGE_SIZE - (gpa & PAGE_MASK), max);
+	struct blk *b = calloc(1, sizeof *b);
+
+	bug_on(!b, "out of memory for a block");
+	memset(t, 0, offsetof(struct tctx, cold));
+	t->ncold = t->nfix = t->nmap = 0;
+	t->tr = tr;
+	t->b = b;
+	t->mk = tr->cs->mode;
+	t->rm = t->mk & MK_LONG ? &regmap64 : &regmap32;
+	t->insns = tr->insns;
+	t->n = r.n;
+	t->e.p = b->host = tc_room(tr, BLOCK_ROOM, &t->e.end);
+	b->gpa = gpa;
+	b->gpa2 = r.len2 ? r.gpa2 : ~0ull;
+	b->eip = eip;
+	b->mode = t->mk;
+	b->cs_id = t->mk & MK_CS_ODD ? tr->cs->cs_id : 0;
+	b->len = r.len;
+	b->len2 = r.len2;
+	b->ninsns = r.n;
+	emit_entry(t);
+	emit_insns(t);
+	cold_emit(t);
+	exit_stubs(t);
+	if (t->failed || t->e.full) {
+		free(b);
+		return NULL;
+	}
+	b->nmap = t->nmap;
+	b->map = malloc(t->nmap * sizeof *b->map);
+	bug_on(!b->map, "out of memory for a block");
+	memcpy(b->map, t->map, t->nmap * sizeof *b->map);
+	tc_commit(tr, b, t->e.p);
+	tr->stats.blocks++;
+	tr->stats.guest_bytes += r.len + r.len2;
+	tr->stats.host_bytes += b->host_len;
+	return b;
+}
+
+bool blk_still_crosses(struct translator *tr, const struct blk *b)
+{
+	gpa_t gpa;
+
+	return tr->ops->fetch(tr->cs, (u32)(b->eip + b->len + tr->cs->seg[S_CS].base), &gpa, false) && gpa == b->gpa2;
+}
+
+struct blk *blk_translate(struct translator *tr, u64 eip, gpa_t gpa, const u8 *bytes)
+{
+	int max = tr->cs->mode & MK_STEP ? 1 : tr->opt.max_insns;
+	struct blk *b;
+
+	while (!(b = attempt(tr, tr->tctx, eip, gpa, bytes, max))) {
+		bug_on(max == 1, "one instruction does not fit a block");
+		max = max / 2 ? max / 2 : 1;
+	}
+	blk_insert(tr, b);
+	return b;
+}

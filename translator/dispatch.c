@@ -1,0 +1,102 @@
+/* cflags: -mgeneral-regs-only */
+/*
+ * dispatch.c - running translated code: enter a block, and answer the exits that only need another block.
+ *
+ * Compiled without vector registers, because the guest's FPU state may be in the host's while the quick exits are handled;
+ * whatever might touch them (fetching, translating) runs after tr_fpu_save().
+ */
+#include "translator/tr.h"
+
+void tr_fpu_save(struct cpu_state *cs)
+{
+	static const u32 mxcsr_default = 0x1f80;
+
+	if (!cs->fpu_live)
+		return;
+	if (cs->fpu_mask)
+		__asm__ volatile("xsave %0" : "+m"(cs->fpu) : "a"(cs->fpu_mask), "d"(0) : "memory");
+	else
+		__asm__ volatile("fxsave %0" : "=m"(cs->fpu) :: "memory");
+	__asm__ volatile("fninit; ldmxcsr %0" :: "m"(mxcsr_default));	/* C code must not run with the guest's control words */
+	cs->fpu_live = 0;
+}
+
+static u8 **ibt_slot(struct cpu_state *cs) { return (u8 **)(cs->half + VTLB_IBT) + (cs->rip & (IBT_ENTRIES - 1)); }
+
+/* The block at cs->rip, made if need be. May raise a guest fault. */
+static struct blk *find_or_make(struct translator *tr)
+{
+	struct cpu_state *cs = tr->cs;
+	const u8 *bytes;
+	gpa_t gpa;
+	struct blk *b;
+
+	tr_fpu_save(cs);
+	tr->stats.lookups++;
+	bytes = tr->ops->fetch(cs, (u32)(cs->rip + cs->seg[S_CS].base), &gpa, false);
+	if (!bytes) {
+		tr->ops->host_fault(cs, 13, 0);
+		__builtin_unreachable();
+	}
+	b = blk_find(tr, gpa, cs->rip, cs->mode, cs->mode & MK_CS_ODD ? cs->cs_id : 0);
+	return b && (!b->len2 || blk_still_crosses(tr, b)) ? b : blk_translate(tr, cs->rip, gpa, bytes);
+}
+
+static const u8 *after_link(struct translator *tr)
+{
+	struct cpu_state *cs = tr->cs;
+	struct link *l = (struct link *)(uintptr_t)cs->exit_arg;
+	u64 evictions = tr->stats.evictions, smc = tr->stats.smc_blocks;
+	struct blk *b;
+
+	b = find_or_make(tr);
+	if (tr->stats.evictions == evictions && tr->stats.smc_blocks == smc && !l->from->dead && !b->len2)
+		link_set(tr, l, b);
+	return b->body;
+}
+
+enum tr_exit tr_run(struct translator *tr)
+{
+	struct cpu_state *cs = tr->cs;
+	bool step = cs->mode & MK_STEP;
+	const u8 *target;
+
+	if (step)
+		target = find_or_make(tr)->body;
+	else
+		target = *ibt_slot(cs);
+	for (;;) {
+		tr->stats.dispatches++;
+		tr->stub.enter(cs, target);
+		if (step && cs->exit_info != EX_MISS)
+			return TR_EXIT_STEP;
+		switch (cs->exit_info) {
+		case EX_LINK:
+			cs->rip = ((struct link *)(uintptr_t)cs->exit_arg)->eip;
+			if (!cs->go)
+				return TR_EXIT_PEND;
+			target = after_link(tr);
+			break;
+		case EX_MISS: {
+			struct blk *b;
+
+			if (!cs->go)
+				return TR_EXIT_PEND;
+			tr->stats.ibt_misses++;
+			b = find_or_make(tr);
+			ibt_set(tr, cs->half, b);
+			target = b->body;
+			break;
+		}
+		case EX_AGAIN:
+			if (!cs->go || cs->inhibit || (cs->mode & MK_STEP))
+				return TR_EXIT_AGAIN;
+			target = *ibt_slot(cs);
+			break;
+		case EX_SHADOW:
+			return TR_EXIT_SHADOW;
+		default:
+			return TR_EXIT_PEND;
+		}
+	}
+}

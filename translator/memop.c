@@ -1,0 +1,313 @@
+/*
+ * memop.c - guest memory operands: effective address, segment, virtual TLB look-up, and the cold stubs behind them.
+ *
+ * A look-up leaves the flags alone and ends with the operand at [r8 + rcx]:
+ *
+ *     lea   r8d, [guest address]              mem_offset()
+ *     lea   rcx, [r8 + size - 1]              mem_begin(): does the operand cross a page?
+ *     shrx  rcx, rcx, r14                     (r14's low bits are 12, see regs.h)
+ *     not   rcx
+ *     shrx  r9d, r8d, r14d
+ *     lea   rcx, [rcx + r9 + 2]               first page - last page + 1: zero if it crosses
+ *     jrcxz cold
+ *     mov   rcx, [r13 + r9 * 8 (+ VTLB_WRITE)]
+ *     jrcxz cold                              not in the table
+ *
+ * JRCXZ reaches 127 bytes only, so it goes to an island, a JMP to the cold stub; islands stand at the block's end or, when
+ * that is too far, are jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
+ * repeats the access itself and then commits what landed in the bounce buffer.
+ */
+#include "translator/rules.h"
+
+/* --- short jumps to cold stubs --- */
+
+static void island_flush(struct tctx *t)
+{
+	struct emit *e = &t->e;
+	u8 *over = t->ended ? NULL : em_jmp8(e);
+
+	for (int k = 0; k < t->nfix; k++) {
+		struct cold *c = &t->cold[t->fix[k].cold];
+
+		em_here8(e, t->fix[k].disp);
+		for (int j = k + 1; j < t->nfix;) {	/* others that go to the same stub */
+			if (t->fix[j].cold == t->fix[k].cold) {
+				em_here8(e, t->fix[j].disp);
+				memmove(&t->fix[j], &t->fix[j + 1], (t->nfix - j - 1) * sizeof t->fix[0]);
+				t->nfix--;
+			} else {
+				j++;
+			}
+		}
+		c->jumps[c->njumps++ & 1] = em_jmp(e, NULL);
+	}
+	t->nfix = 0;
+	if (over)
+		em_here8(e, over);
+}
+
+void cold_room(struct tctx *t, int bytes)
+{
+	if (t->nfix && t->e.p + bytes + 5 * t->nfix + 8 > t->fix[0].disp + 120)
+		island_flush(t);
+}
+
+void short_jump(struct tctx *t, u8 *disp, int cold)
+{
+	bug_on(t->nfix == MAX_FIX, "short jump table full");
+	t->fix[t->nfix++] = (struct fix){ disp, cold };
+}
+
+static int cold_new(struct tctx *t, int kind, u32 info)
+{
+	struct cold *c;
+
+	if (t->ncold == MAX_COLD) {
+		t->failed = true;
+		t->ncold--;
+	}
+	c = &t->cold[t->ncold];
+	memset(c, 0, sizeof *c);
+	c->kind = kind;
+	c->insn = t->cur;
+	c->info = info;
+	return t->ncold++;
+}
+
+int cold_exit(struct tctx *t, u8 *stub, u64 rip)
+{
+	int n = cold_new(t, COLD_EXIT, 0);
+
+	t->cold[n].target = stub;
+	t->cold[n].rip = rip;
+	return n;
+}
+
+/* --- addresses --- */
+
+void mem_offset(struct tctx *t, const struct insn *i)
+{
+	struct emit *e = &t->e;
+	int base = i->base >= 0 ? gpr_host(t, i->base) : -1, index = i->index >= 0 ? gpr_host(t, i->index) : -1;
+
+	if (base < 0 && index < 0) {
+		em_mov_ri(e, R8, i->adsize == 2 ? (u16)i->disp : (u32)i->disp);
+		return;
+	}
+	if (base < 0) {
+		/* [index * scale + disp32]: no base needs mod 0, rm 4, base 5 */
+		em8(e, 0x44 | (index & 8) >> 2);
+		em8(e, 0x8d);
+		em8(e, (R8 & 7) << 3 | 4);
+		em8(e, (i->scale == 8 ? 3 : i->scale == 4 ? 2 : i->scale == 2 ? 1 : 0) << 6 | (index & 7) << 3 | 5);
+		em32(e, i->disp);
+	} else if (index < 0 && !i->disp) {
+		em_mov_rr(e, 0, R8, base);
+	} else {
+		em_lea(e, 0, R8, HMX(base, index, i->scale, (s32)i->disp));
+	}
+	if (i->adsize == 2)
+		em_movzx16(e, R8, R8);
+}
+
+static struct hmem seg_field(int seg, size_t field)
+{
+	return ST_OFF(offsetof(struct cpu_state, seg) + seg * sizeof(struct cpu_seg) + field);
+}
+
+void mem_segment(struct tctx *t, int seg, u32 size, u32 access)
+{
+	struct emit *e = &t->e;
+	enum seg_kind kind = mk_seg(t->mk, seg);
+	int cold;
+
+	cold_room(t, 60);
+	if (kind == SEG_CHECKED) {
+		/* ecx = 0 if offset + size > limit, in 64 bits */
+		cold = cold_new(t, COLD_SEG, size | seg << 16 | (access & MEM_WRITE ? 1u << 20 : 0));
+		t->cold[cold].rip = t->insns[t->cur].eip;
+		em_mov_rr(e, 1, RCX, R8);
+		em_not(e, 1, RCX);
+		em_load(e, 1, R9, seg_field(seg, access & MEM_WRITE ? offsetof(struct cpu_seg, wlim1) : offsetof(struct cpu_seg, rlim1)));
+		em_lea(e, 1, RCX, HMX(RCX, R9, 1, 1 - (s32)size));
+		em_rorx(e, 1, RCX, RCX, 32);
+		em_not(e, 0, RCX);
+		short_jump(t, em_jrcxz(e), cold);
+		t->cold[cold].back = e->p;
+	}
+	if (kind != SEG_FLAT) {
+		em_load(e, 1, R9, seg_field(seg, offsetof(struct cpu_seg, base)));
+		em_lea(e, 0, R8, HMX(R8, R9, 1, 0));
+	}
+}
+
+/* --- look-up --- */
+
+int mem_begin(struct tctx *t, u32 size, u32 access)
+{
+	struct emit *e = &t->e;
+	int h;
+
+	cold_room(t, 90);
+	h = cold_new(t, COLD_MEM, size | access);
+	t->cold[h].rip = t->insns[t->cur].eip;
+	if (t->mk & MK_ALIGN) {
+		em_mov_ri(e, RCX, 0);
+		short_jump(t, em_jrcxz(e), h);
+	} else {
+		if (size > 1) {
+			em_lea(e, 1, RCX, HM(R8, size - 1));
+			em_shrx(e, 1, RCX, RCX, HOST_STATE);
+			em_not(e, 1, RCX);
+		}
+		em_shrx(e, 0, R9, R8, HOST_STATE);
+		if (size > 1) {
+			em_lea(e, 1, RCX, HMX(RCX, R9, 1, 2));
+			short_jump(t, em_jrcxz(e), h);
+		}
+		em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, access & MEM_WRITE ? VTLB_WRITE : VTLB_READ));
+		short_jump(t, em_jrcxz(e), h);
+	}
+	t->cold[h].back = e->p;
+	return h;
+}
+
+void mem_end(struct tctx *t, int h)
+{
+	struct cold *c = &t->cold[h];
+
+	if (c->info & MEM_WRITE) {
+		c->op = c->back;
+		c->op_end = t->e.p;
+		c->back = t->e.p;
+	}
+}
+
+int mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access)
+{
+	mem_offset(t, i);
+	mem_segment(t, i->seg, size, access);
+	return mem_begin(t, size, access);
+}
+
+void mem_load(struct tctx *t, int dst, u32 size)
+{
+	int h = mem_begin(t, size, MEM_READ);
+
+	em_rm(&t->e, size == 8, size == 1 ? 0x0fb6 : size == 2 ? 0x0fb7 : 0x8b, dst, MEM_OP);
+	mem_end(t, h);
+}
+
+void mem_store(struct tctx *t, int src, u32 size)
+{
+	int h = mem_begin(t, size, MEM_WRITE);
+
+	if (size == 1)
+		em_store8(&t->e, MEM_OP, src);
+	else if (size == 2)
+		em_store16(&t->e, MEM_OP, src);
+	else
+		em_store(&t->e, size == 8, MEM_OP, src);
+	mem_end(t, h);
+}
+
+void mem_store_imm(struct tctx *t, u32 imm, u32 size)
+{
+	int h = mem_begin(t, size, MEM_WRITE);
+
+	if (size == 1)
+		em_store_i8(&t->e, MEM_OP, imm);
+	else if (size == 2)
+		em_store_i16(&t->e, MEM_OP, imm);
+	else
+		em_store_i32(&t->e, size == 8, MEM_OP, imm);
+	mem_end(t, h);
+}
+
+/* --- the cold part of a block --- */
+
+static void cold_map(struct tctx *t, int insn)
+{
+	if (t->nmap < (int)ARRAY_SIZE(t->map))
+		t->map[t->nmap++] = (struct insn_map){ t->e.p - t->b->host, t->insns[insn].eip - t->insns[0].eip };
+	else
+		t->failed = true;
+}
+
+static u64 insn_end(const struct tctx *t, int n) { return t->insns[n].eip + t->insns[n].len; }
+
+static void cold_mem(struct tctx *t, struct cold *c)
+{
+	struct emit *e = &t->e;
+
+	store_rip(t, c->rip);
+	em_mov_ri(e, RCX, c->info);
+	em_call(e, t->tr->stub.mem);
+	if (c->op) {
+		for (u8 *p = c->op; p < c->op_end; p++)
+			em8(e, *p);
+		store_next(t, insn_end(t, c->insn));
+		em_call(e, t->tr->stub.commit);
+	}
+	em_jmp(e, c->back);
+}
+
+static void cold_seg(struct tctx *t, struct cold *c)
+{
+	struct emit *e = &t->e;
+
+	em_store(e, 1, ST(scratch[6]), R8);
+	em_store(e, 1, ST(op[0]), R8);
+	store_rip(t, c->rip);
+	store_next(t, insn_end(t, c->insn));
+	em_mov_ri(e, RCX, c->info);
+	em_call(e, t->tr->stub.callout[CO_SEG_FAULT]);
+	em_load(e, 1, R8, ST(scratch[6]));
+	em_jmp(e, c->back);
+}
+
+/* Emits what is left of islands, and the cold stubs. The block's own code has ended. */
+void cold_emit(struct tctx *t)
+{
+	struct emit *e = &t->e;
+
+	t->ended = true;
+	island_flush(t);
+	for (int k = 0; k < t->ncold && !e->full; k++) {
+		struct cold *c = &t->cold[k];
+
+		for (int j = 0; j < c->njumps; j++)
+			em_patch(c->jumps[j], e->p);
+		cold_map(t, c->insn);
+		switch (c->kind) {
+		case COLD_MEM:
+			cold_mem(t, c);
+			break;
+		case COLD_SEG:
+			cold_seg(t, c);
+			break;
+		case COLD_FPU:
+			em_call(e, t->tr->stub.fpu_load);
+			em_jmp(e, c->back);
+			break;
+		case COLD_EXIT:
+			store_rip(t, c->rip);
+			em_jmp(e, c->target);
+			break;
+		}
+	}
+}
+
+void fpu_check(struct tctx *t, const struct insn *i, int kind)
+{
+	int c;
+
+	if (t->fpu_checked)
+		return;
+	cold_room(t, 40);
+	c = cold_new(t, COLD_FPU, kind);
+	em_rm(&t->e, 0, 0x0fb6, RCX, ST(fpu_live));
+	short_jump(t, em_jrcxz(&t->e), c);
+	t->cold[c].back = t->e.p;
+	t->fpu_checked = true;
+}

@@ -1,0 +1,109 @@
+/*
+ * rules.h - what the rules (rule_*.c) share: the translation context, guest registers, memory operands, exits.
+ *
+ * A rule translates one instruction. It must leave guest state untouched until nothing in it can fault any more, and must
+ * not disturb the flags except as the instruction does: everything here leaves them alone unless it says so.
+ */
+#ifndef RF_RULES_H
+#define RF_RULES_H
+#include "tr.h"
+
+enum mnemonic {
+#define MNEMONIC(x) MN_##x,
+#include "mnemonics.def"
+#undef MNEMONIC
+};
+bool insn_is(const struct insn *i, enum mnemonic m);
+
+#define MAX_COLD 512
+#define MAX_FIX  64
+enum cold_kind { COLD_MEM, COLD_SEG, COLD_FPU, COLD_EXIT };
+struct cold {
+	u8 kind;
+	u16 insn;		/* index, for the instruction map */
+	u32 info;
+	u64 rip;
+	u8 *back;		/* where it goes on */
+	u8 *op, *op_end;	/* a write's instruction(s), repeated on the bounce buffer; NULL for reads */
+	u8 *jumps[2]; u8 njumps;	/* rel32 jumps into this stub */
+	u8 *target;		/* COLD_EXIT: the exit stub */
+	s8 dir;
+};
+struct fix { u8 *disp; u16 cold; };
+
+struct tctx {
+	struct translator *tr;
+	struct emit e;
+	struct blk *b;
+	const struct regmap *rm;
+	u32 mk;
+	int cur, n;			/* index of the current instruction, number */
+	const struct insn *insns;
+	u64 next;			/* EIP behind the current instruction */
+	u32 fl_live;			/* arithmetic flags that are read behind the current instruction */
+	bool fpu_checked;		/* the FPU state is surely in the host's registers here */
+	bool ended;			/* control does not reach the end of what was emitted */
+	bool failed;			/* too many cold stubs: translate fewer instructions */
+	struct cold cold[MAX_COLD]; int ncold;
+	struct fix fix[MAX_FIX]; int nfix;
+	struct insn_map map[1024]; int nmap;
+};
+
+/* Host register of a guest register. (32-bit guests: always one; memop.c has gpr_borrow() for registers homed in memory.) */
+static inline int gpr_host(const struct tctx *t, int guest) { return t->rm->home[guest]; }
+
+/* --- memop.c --- */
+/* About to emit up to `bytes` of code without another call: keeps short jumps in reach. */
+void cold_room(struct tctx *t, int bytes);
+/* Effective address of the memory operand into r8 (offset, wrapped to the address size), without the segment. */
+void mem_offset(struct tctx *t, const struct insn *i);
+/* Adds `seg`'s base and checks its limit for `size` bytes at offset r8: r8 becomes the linear address. access: MEM_READ and/or MEM_WRITE. */
+void mem_segment(struct tctx *t, int seg, u32 size, u32 access);
+/* Virtual TLB look-up of linear address r8: until mem_end() the operand is MEM_OP, [r8 + rcx]. Clobbers r9. For a write the code between
+ * mem_begin() and mem_end() must be the access alone: it may be repeated on the bounce buffer. */
+int  mem_begin(struct tctx *t, u32 size, u32 access);
+void mem_end(struct tctx *t, int handle);
+#define MEM_OP HMX(R8, RCX, 1, 0)
+/* All three for the instruction's memory operand. */
+int  mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access);
+/* Plain moves between a host register and [r8] (linear): zero-extended loads. */
+void mem_load(struct tctx *t, int dst, u32 size);
+void mem_store(struct tctx *t, int src, u32 size);	/* byte stores: src any host register's low byte */
+void mem_store_imm(struct tctx *t, u32 imm, u32 size);
+
+void cold_emit(struct tctx *t);
+
+/* --- rule_stack.c: pushes and pops of `size` bytes; they do not move ESP --- */
+void stack_address(struct tctx *t, s32 disp);		/* r8 = offset ESP/SP + disp, wrapped to the stack size */
+void stack_adjust(struct tctx *t, s32 by);		/* ESP/SP += by */
+void push_reg(struct tctx *t, int src, int size);	/* these two move ESP */
+void push_imm(struct tctx *t, u32 imm, int size);
+void top_load(struct tctx *t, int dst, int size);	/* the stack's top, zero-extended */
+void gpr_write(struct tctx *t, int guest, int src, int size);	/* a 16- or 32-bit guest register from a host register */
+
+/* --- exit.c --- */
+void exit_direct(struct tctx *t, u64 eip);		/* to a known EIP: chained in the page, else through the IBT */
+void exit_indirect(struct tctx *t);			/* to the EIP in r8 (zero-extended) */
+void exit_stubs(struct tctx *t);
+void exit_again(struct tctx *t);			/* to the dispatcher; cs->rip is set */
+u64  wrap_eip(const struct tctx *t, const struct insn *i, u64 eip);	/* to the operand size */
+
+/* --- callouts --- */
+void store_rip(struct tctx *t, u64 eip);
+void store_next(struct tctx *t, u64 eip);
+void callout(struct tctx *t, enum callout_id id, u32 arg);	/* operands are in cs->op already; END ones end the block */
+void store_op(struct tctx *t, int n, int host_reg);		/* cs->op[n] = register */
+void store_op_imm(struct tctx *t, int n, u32 imm);
+void raise(struct tctx *t, int vector, int error);		/* ends the block */
+int  cold_exit(struct tctx *t, u8 *stub, u64 rip);		/* a cold stub that stores rip and leaves; for short_jump() */
+void short_jump(struct tctx *t, u8 *disp, int cold);		/* the short jump at disp goes to that cold stub */
+void fpu_check(struct tctx *t, const struct insn *i, int kind);	/* makes sure that FPU state is in the host's registers */
+
+/* --- ident.c --- */
+/* Emits the instruction with registers renamed; a memory operand becomes `m` (if mem). gpr_subst, when >= 0, replaces the GPR of ModRM.reg. */
+void ident_emit(struct tctx *t, const struct insn *i, bool mem, struct hmem m, int reg_subst);
+
+#define RULE(name, fn, flow, what, ...) rule_fn fn;
+#include "rules.def"
+#undef RULE
+#endif
