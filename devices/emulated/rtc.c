@@ -33,7 +33,7 @@ enum { SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKD
 static const struct field rtc_fields[] = {
 	FIELD(struct rtc, index, FIELD_U8),
 	FIELD_ARRAY(struct rtc, cmos, FIELD_U8),
-	FIELD(struct rtc, offset_ns, FIELD_U64),
+	FIELD(struct rtc, date_at_0, FIELD_U64),
 	FIELD(struct rtc, periodic, FIELD_U64),
 	FIELD(struct rtc, update_timer, FIELD_TIMER),
 	FIELD(struct rtc, periodic_timer, FIELD_TIMER),
@@ -51,7 +51,7 @@ static bool running(const struct rtc *r)
 /* Nanoseconds since 1970 as the guest's clock sees them. */
 static s64 date_ns(struct rtc *r, u64 now)
 {
-	return clock_epoch(r->dev.vm) * S + (s64)now + r->offset_ns;
+	return (s64)now + r->date_at_0;
 }
 
 static s64 floor_div(s64 a, s64 b)
@@ -132,7 +132,7 @@ static void take_date(struct rtc *r, u64 now)
 	s64 seconds = days * 86400 + decode_hour(r, r->cmos[HOURS]) * 3600 + decode(r, r->cmos[MINUTES]) * 60 +
 		      decode(r, r->cmos[SECONDS]);
 	/* The first update comes half a second after the divider is let go (datasheet, Divider Control). */
-	r->offset_ns += seconds * S + S / 2 - date_ns(r, now);
+	r->date_at_0 = seconds * S + S / 2 - (s64)now;
 }
 
 /* --- interrupts --- */
@@ -280,7 +280,7 @@ static void write_date(struct rtc *r, u8 value, u64 now)
 	r->cmos[r->index] = value;
 	if (running(r)) {
 		take_date(r, now);
-		r->offset_ns += fraction - S / 2;
+		r->date_at_0 += fraction - S / 2;
 		arm_update(r, now);
 	}
 }
@@ -352,6 +352,7 @@ void rtc_init(struct rtc *r, struct vm *vm, const char *id)
 	timer_init(vm, &r->periodic_timer, periodic_tick, r);
 	r->cmos[REG_A] = 0x26;		/* what a BIOS leaves: 32768 Hz, 1024 Hz periodic, 24 hours, BCD */
 	r->cmos[REG_B] = B_24H;
+	r->date_at_0 = clock_epoch(vm) * S;
 	u64 now = clock_now(vm);
 	show_date(r, now);
 	arm_update(r, now);

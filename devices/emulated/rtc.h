@@ -10,7 +10,7 @@ struct rtc {
 	struct device dev;
 	u8 index;
 	u8 cmos[128];		/* registers 0-9 and 32h are computed while the clock runs, and held here while it is set */
-	s64 offset_ns;		/* the guest's date less clock_epoch() + guest time; changes when the guest sets the clock */
+	s64 date_at_0;		/* the guest's date at guest time 0, in ns since 1970; changes when the guest sets the clock */
 	u64 periodic;		/* number of the last periodic tick that was delivered or read */
 	struct timer update_timer, periodic_timer;
 	struct line irq;

@@ -1,0 +1,220 @@
+/*
+ * test_device.c - field tables are complete: a chip driven at random and copied through its table behaves as the original.
+ */
+/* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o devices/emulated/port92.o devices/emulated/pci.o devices/emulated/i440fx.o devices/emulated/uart.o tests/unit/fake_vm.o monitor/lib/bug.o */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "devices/chardev.h"
+#include "devices/emulated/i440fx.h"
+#include "devices/emulated/i8042.h"
+#include "devices/emulated/pci.h"
+#include "devices/emulated/pic.h"
+#include "devices/emulated/pit.h"
+#include "devices/emulated/port92.h"
+#include "devices/emulated/rtc.h"
+#include "devices/emulated/uart.h"
+#include "tests/unit/fake_vm.h"
+#include <string.h>
+
+/* The UARTs here have no back end. */
+size_t chardev_write(struct chardev *c, const void *buf, size_t n) { return n; }
+size_t chardev_read(struct chardev *c, void *buf, size_t n) { return 0; }
+void chardev_attach(struct chardev *c, void (*event)(void *arg), void *arg) { }
+
+/* A chip's registers as one space of `ports` offsets. */
+struct subject {
+	const char *name;
+	size_t size;
+	int ports;
+	void (*init)(void *dev, struct vm *vm);
+	u32 (*read)(void *dev, u32 port);
+	void (*write)(void *dev, u32 port, u8 value);
+	bool (*output)(void *dev);
+};
+
+static void a_pic(void *d, struct vm *vm) { pic_init(d, vm, "a"); }
+static u32 r_pic(void *d, u32 n) { return n == 6 ? (u32)pic_ack(d) : n < 4 ? pic_read(d, (int)n >> 1, n & 1) : pic_read_elcr(d, n & 1); }
+static void w_pic(void *d, u32 n, u8 v)
+{
+	if (n < 4)
+		pic_write(d, (int)n >> 1, n & 1, v);
+	else if (n < 6)
+		pic_write_elcr(d, n & 1, v);
+	else
+		pic_set_irq(d, v & 15, v >> 4 & 1);
+}
+static bool o_pic(void *d) { return ((struct pic *)d)->intr.level; }
+
+static void a_pit(void *d, struct vm *vm) { pit_init(d, vm, "a"); }
+static u32 r_pit(void *d, u32 n) { return n < 4 ? pit_read(d, n) : pit_read_port61(d); }
+static void w_pit(void *d, u32 n, u8 v) { if (n < 4) pit_write(d, n, v); else pit_write_port61(d, v); }
+static bool o_pit(void *d) { return ((struct pit *)d)->irq.level; }
+
+static void a_rtc(void *d, struct vm *vm) { rtc_init(d, vm, "a"); }
+static u32 r_rtc(void *d, u32 n) { return rtc_read(d, n); }
+static void w_rtc(void *d, u32 n, u8 v) { rtc_write(d, n, n || v & 0x40 ? v : v & 15); }
+static bool o_rtc(void *d) { return ((struct rtc *)d)->irq.level; }
+
+static void a_kbd(void *d, struct vm *vm) { i8042_init(d, vm, "a"); }
+static u32 r_kbd(void *d, u32 n) { return n ? i8042_read_status(d) : i8042_read_data(d); }
+static void w_kbd(void *d, u32 n, u8 v) { if (n) i8042_write_command(d, v); else i8042_write_data(d, v); }
+static bool o_kbd(void *d) { return ((struct i8042 *)d)->kbd_irq.level; }
+
+static void a_92(void *d, struct vm *vm) { port92_init(d, vm, "a"); }
+static u32 r_92(void *d, u32 n) { return port92_read(d); }
+static void w_92(void *d, u32 n, u8 v) { port92_write(d, v); }
+static bool o_92(void *d) { return ((struct port92 *)d)->a20.level; }
+
+static void a_uart(void *d, struct vm *vm) { uart_init(d, vm, "a", NULL); }
+static u32 r_uart(void *d, u32 n) { return uart_read(d, n); }
+static void w_uart(void *d, u32 n, u8 v) { uart_write(d, n, n == 4 ? v | 0x18 : v); }	/* in loopback, OUT2 on */
+static bool o_uart(void *d) { return ((struct uart *)d)->irq.level; }
+
+static const struct subject subjects[] = {
+	{ "pic", sizeof(struct pic), 7, a_pic, r_pic, w_pic, o_pic },
+	{ "pit", sizeof(struct pit), 5, a_pit, r_pit, w_pit, o_pit },
+	{ "rtc", sizeof(struct rtc), 2, a_rtc, r_rtc, w_rtc, o_rtc },
+	{ "i8042", sizeof(struct i8042), 2, a_kbd, r_kbd, w_kbd, o_kbd },
+	{ "port92", sizeof(struct port92), 1, a_92, r_92, w_92, o_92 },
+	{ "uart", sizeof(struct uart), 8, a_uart, r_uart, w_uart, o_uart },
+};
+
+static u8 pool[2][sizeof(struct rtc) + sizeof(struct pit) + sizeof(struct pic) + 4096] __attribute__((aligned(16)));
+
+static u32 access_once(const struct subject *s, void *dev, u32 choice)
+{
+	u32 port = (choice >> 1) % (u32)s->ports;
+	if (choice & 1)
+		return s->read(dev, port);
+	s->write(dev, port, (u8)(choice >> 8));
+	return 0;
+}
+
+static void same_fields(const struct subject *s, const struct device *a, const struct device *b)
+{
+	for (const struct field *f = a->cls->fields; f->name; f++)
+		for (u32 i = 0; i < f->count; i++)
+			if (field_get(a, f, i) != field_get(b, f, i))
+				fail_msg("%s.%s[%u]: %llx and %llx", s->name, f->name, i, (unsigned long long)field_get(a, f, i),
+					 (unsigned long long)field_get(b, f, i));
+}
+
+static void diff_one(const struct subject *s, u32 seed)
+{
+	struct vm *vm = fake_vm_new();
+	u32 random = seed;
+	void *a = pool[0], *b = pool[1];
+	s->init(a, vm);
+	s->init(b, vm);
+	for (int i = 0; i < 300; i++) {
+		access_once(s, a, fake_random(&random));
+		fake_advance(vm, fake_random(&random) % 100000);
+	}
+	fake_copy_state(b, a);
+	same_fields(s, a, b);
+	for (int i = 0; i < 300; i++) {
+		u32 choice = fake_random(&random);
+		assert_int_equal(access_once(s, a, choice), access_once(s, b, choice));
+		assert_int_equal(s->output(a), s->output(b));
+		fake_advance(vm, fake_random(&random) % 100000);
+		assert_int_equal(s->output(a), s->output(b));
+	}
+	same_fields(s, a, b);
+	fake_vm_free(vm);
+}
+
+static void test_state_diff(void **state)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(subjects); i++)
+		for (u32 seed = 1; seed <= 200; seed++)
+			diff_one(&subjects[i], seed * 7919);
+}
+
+static void count_line(void *arg, const char *text)
+{
+	int *n = arg;
+	if (*n == 0)
+		assert_string_equal(text, "a.value = 0x2");
+	++*n;
+}
+
+static void test_dump(void **state)
+{
+	struct vm *vm = fake_vm_new();
+	struct port92 p;
+	struct pci pci;
+	struct i440fx bridge;
+	int n = 0;
+	port92_init(&p, vm, "a");
+	device_dump(&p.dev, count_line, &n);
+	assert_int_equal(n, 1);
+	port92_write(&p, 3);
+	p.cpu_reset = fake_reset;
+	p.cpu_reset_arg = vm;
+	port92_write(&p, 0);
+	assert_false(p.a20.level);
+	port92_write(&p, 3);
+	assert_int_equal(fake(vm)->resets, 1);
+
+	pci_init(&pci, vm, "pci");
+	i440fx_init(&bridge, vm, "i440fx");
+	pci_add(&pci, 0, 0, &bridge.func);
+	pci_write(&pci, 0, 0x80000000, 4);
+	assert_int_equal(pci_read(&pci, 4, 4), 0x12378086);
+	assert_int_equal(pci_read(&pci, 6, 2), 0x1237);
+	pci_write(&pci, 4, 0, 4);
+	assert_int_equal(pci_read(&pci, 4, 4), 0x12378086);
+	pci_write(&pci, 0, 0x80000058, 4);
+	pci_write(&pci, 5, 0xff, 1);			/* PAM0 */
+	assert_int_equal(pci_read(&pci, 5, 1), 0x30);
+	pci_write(&pci, 0, 0x80000800, 4);		/* nobody at slot 1 */
+	assert_int_equal(pci_read(&pci, 4, 4), 0xffffffff);
+	assert_int_equal(pci_read(&pci, 0, 4), 0x80000800);
+	pci.cpu_reset = fake_reset;
+	pci.cpu_reset_arg = vm;
+	pci_write(&pci, 1, 0x02, 1);
+	pci_write(&pci, 1, 0x06, 1);
+	assert_int_equal(fake(vm)->resets, 2);
+	assert_int_equal(pci_read(&pci, 0, 4), 0x80000800);
+	fake_vm_free(vm);
+}
+
+static u64 bar_at;
+static void moved(struct pci_func *f, int n, u64 at)
+{
+	bar_at = at;
+}
+
+static void test_pci_bars(void **state)
+{
+	struct vm *vm = fake_vm_new();
+	struct pci pci;
+	struct pci_func f = { .bar_moved = moved };
+	pci_init(&pci, vm, "pci");
+	pci_func_init(&f, 0x1234, 0x5678, 1, 0x020000);
+	pci_func_bar(&f, 0, 0x100, 1);
+	pci_add(&pci, 3, 0, &f);
+	bar_at = 1;
+	pci_write(&pci, 0, 0x80001810, 4);
+	pci_write(&pci, 4, 0xffffffff, 4);		/* sizing */
+	assert_int_equal(pci_read(&pci, 4, 4), 0xffffff01);
+	pci_write(&pci, 4, 0xc000, 4);
+	assert_int_equal(bar_at, 1);			/* decoding is off */
+	pci_write(&pci, 0, 0x80001804, 4);
+	pci_write(&pci, 4, 0xffff, 2);
+	assert_int_equal(pci_read(&pci, 4, 2), 1);
+	assert_int_equal(bar_at, 0xc000);
+	pci_func_reset(&f);
+	assert_true(bar_at == ~0ull);
+	fake_vm_free(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_state_diff), cmocka_unit_test(test_dump), cmocka_unit_test(test_pci_bars),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
