@@ -193,11 +193,11 @@ static bool plan_not_a_kernel(struct load_plan *p, const struct load_file *f)
 	};
 	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
 		if (f->len >= known[i].len && !memcmp(f->data, known[i].magic, known[i].len))
-			return plan_fail(p, "%s: %s", f->name, known[i].what);
+			return plan_fail(p, "%.200s: %s", f->name, known[i].what);
 	for (u64 at = 0; at + 16 <= f->len && at < 32768; at += 8)
 		if (get32(f->data + at) == 0xe85250d6)
-			return plan_fail(p, "%s: is a Multiboot 2 kernel; only Multiboot 1 is supported", f->name);
-	return plan_fail(p, "%s: is neither a Linux kernel (bzImage) nor a Multiboot kernel", f->name);
+			return plan_fail(p, "%.200s: is a Multiboot 2 kernel; only Multiboot 1 is supported", f->name);
+	return plan_fail(p, "%.200s: is neither a Linux kernel (bzImage) nor a Multiboot kernel", f->name);
 }
 
 bool loader_plan(struct load_plan *p, const struct load_file *kernel, const struct load_file *initrd, u32 initrds, const char *append)
@@ -205,7 +205,7 @@ bool loader_plan(struct load_plan *p, const struct load_file *kernel, const stru
 	switch (loader_recognise(kernel)) {
 	case KERNEL_LINUX:
 		if (initrds > 1)
-			return plan_fail(p, "%s: a Linux kernel takes one initrd", kernel->name);
+			return plan_fail(p, "%.200s: a Linux kernel takes one initrd", kernel->name);
 		return linux_plan(p, kernel, initrds ? initrd : NULL, append);
 	case KERNEL_MULTIBOOT:
 		return multiboot_plan(p, kernel, initrd, initrds, append);
@@ -253,22 +253,22 @@ static bool file_read(struct load_file *f, const char *path, u64 max, struct loa
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return plan_fail(p, "%s: %s", path, strerror(errno));
+		return plan_fail(p, "%.200s: %s", path, strerror(errno));
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
 		close(fd);
-		return plan_fail(p, "%s: is a directory", path);
+		return plan_fail(p, "%.200s: is a directory", path);
 	}
 	u64 guess = S_ISREG(st.st_mode) && st.st_size > 0 ? (u64)st.st_size : 65535, len = 0;
 	u8 *data = read_up_to(fd, guess > max ? max : guess, max, &len);
 	int why = errno;
 	close(fd);
 	if (!data)
-		return plan_fail(p, "%s: %s", path, strerror(why));
+		return plan_fail(p, "%.200s: %s", path, strerror(why));
 	*f = (struct load_file){ .name = path, .data = data, .len = len };
 	if (len == 0)
-		return plan_fail(p, "%s: is empty", path);
+		return plan_fail(p, "%.200s: is empty", path);
 	if (len > max)
-		return plan_fail(p, "%s: is larger than %llu MiB, which is all that the guest could hold", path, (unsigned long long)(max >> 20));
+		return plan_fail(p, "%.200s: is larger than %llu MiB, which is all that the guest could hold", path, (unsigned long long)(max >> 20));
 	return true;
 }
 

@@ -68,22 +68,22 @@ bool linux_recognise(const struct load_file *k)
 static bool header_read(struct load_plan *p, const struct load_file *k, struct linux_header *h)
 {
 	if (k->len < 0x400)
-		return plan_fail(p, "%s: Linux kernel is truncated in its header", k->name);
+		return plan_fail(p, "%.200s: Linux kernel is truncated in its header", k->name);
 	const u8 *d = k->data;
 	h->version = get16(d + HDR_VERSION);
 	h->setup_bytes = (1 + (d[HDR_SETUP_SECTS] ? d[HDR_SETUP_SECTS] : 4)) * 512;
 	if (h->version < 0x200 || !(d[HDR_LOADFLAGS] & LOADED_HIGH))
-		return plan_fail(p, "%s: is a zImage, which is loaded low; only Linux bzImages are supported", k->name);
+		return plan_fail(p, "%.200s: is a zImage, which is loaded low; only Linux bzImages are supported", k->name);
 	if (h->version >= 0x20c && get16(d + HDR_XLOADFLAGS) & XLF_KERNEL_64)
-		return plan_fail(p, "%s: is a 64-bit Linux kernel; this version runs 32-bit guests", k->name);
+		return plan_fail(p, "%.200s: is a 64-bit Linux kernel; this version runs 32-bit guests", k->name);
 	if (k->len <= h->setup_bytes)
-		return plan_fail(p, "%s: Linux kernel is truncated: %llu bytes, the setup code alone has %u", k->name,
+		return plan_fail(p, "%.200s: Linux kernel is truncated: %llu bytes, the setup code alone has %u", k->name,
 			(unsigned long long)k->len, h->setup_bytes);
 	h->code_len = k->len - h->setup_bytes;
 	u64 said = (u64)get32(d + HDR_SYSSIZE) * 16;	/* 16 bits before 2.04: too few for a bzImage, so not used then */
 	if (h->version >= 0x204 && said) {
 		if (said > h->code_len + 15)		/* the unit is a paragraph */
-			return plan_fail(p, "%s: Linux kernel is truncated: %llu bytes of %llu", k->name, (unsigned long long)k->len,
+			return plan_fail(p, "%.200s: Linux kernel is truncated: %llu bytes of %llu", k->name, (unsigned long long)k->len,
 				(unsigned long long)(said + h->setup_bytes));
 		if (said < h->code_len)
 			h->code_len = said;		/* behind it: signatures */
@@ -104,7 +104,7 @@ static bool header_run_range(struct load_plan *p, const struct load_file *k, str
 		u64 align = get32(d + HDR_ALIGN), pref = get64(d + HDR_PREF_ADDR);
 		if (d[HDR_RELOCATABLE]) {
 			if (!align || (align & (align - 1)))
-				return plan_fail(p, "%s: Linux kernel's alignment 0x%llx is no power of two", k->name, (unsigned long long)align);
+				return plan_fail(p, "%.200s: Linux kernel's alignment 0x%llx is no power of two", k->name, (unsigned long long)align);
 			h->run_start = (h->code32 + align - 1) & -align;
 		}
 		if (!d[HDR_RELOCATABLE] || h->run_start < pref)	/* 32-bit kernels never run below the address they prefer */
@@ -114,13 +114,15 @@ static bool header_run_range(struct load_plan *p, const struct load_file *k, str
 	}
 	h->run_end = h->run_start + size;
 	if (h->code32 < HIGH_RAM)
-		return plan_fail(p, "%s: Linux kernel wants to be loaded at 0x%x, below 1 MiB", k->name, h->code32);
+		return plan_fail(p, "%.200s: Linux kernel wants to be loaded at 0x%x, below 1 MiB", k->name, h->code32);
 	if (h->run_start < HIGH_RAM || h->run_end < h->run_start || h->run_end > 1ull << 32)
-		return plan_fail(p, "%s: Linux kernel wants to run at 0x%llx, where there never is memory", k->name, (unsigned long long)h->run_start);
+		return plan_fail(p, "%.200s: Linux kernel wants to run at 0x%llx, where there never is memory", k->name,
+			(unsigned long long)h->run_start);
 	if (!plan_in_ram(p, h->code32, h->code_len) || !plan_in_ram(p, h->run_start, size)) {
 		u64 end = h->code32 + h->code_len;
 		end = end > h->run_end ? end : h->run_end;
-		return plan_fail(p, "%s: Linux kernel needs at least %llu MiB of memory to start (-m)", k->name, (unsigned long long)((end + (1 << 20) - 1) >> 20));
+		return plan_fail(p, "%.200s: Linux kernel needs at least %llu MiB of memory to start (-m)", k->name,
+			(unsigned long long)((end + (1 << 20) - 1) >> 20));
 	}
 	return true;
 }
@@ -132,8 +134,8 @@ static bool initrd_add(struct load_plan *p, const struct linux_header *h, const 
 	lo = lo > h->run_end ? lo : h->run_end;
 	*at = (u32)plan_find(p, f->len, PAGE_SIZE, lo, hi, true);
 	if (!*at)
-		return plan_fail(p, "%s: initrd of %llu KiB does not fit beside the kernel, which may use memory up to %llu MiB; the guest has %llu MiB (-m)",
-			f->name, (unsigned long long)(f->len >> 10), (unsigned long long)(lo >> 20), (unsigned long long)(p->ram_size >> 20));
+		return plan_fail(p, "%.200s: initrd of %llu KiB does not fit beside the kernel, which may use memory up to %llu MiB; "
+			"the guest has %llu MiB (-m)", f->name, (unsigned long long)(f->len >> 10), (unsigned long long)(lo >> 20), (unsigned long long)(p->ram_size >> 20));
 	return plan_add(p, *at, f->data, f->len, f->len);
 }
 
@@ -141,7 +143,7 @@ static bool cmdline_add(struct load_plan *p, const struct load_file *k, const st
 {
 	u64 len = strlen(append), max = h->cmdline_max < CMDLINE_ROOM - 1 ? h->cmdline_max : CMDLINE_ROOM - 1;
 	if (len > max)
-		return plan_fail(p, "--append: %llu characters; %s takes at most %llu", (unsigned long long)len, k->name, (unsigned long long)max);
+		return plan_fail(p, "--append: %llu characters; %.200s takes at most %llu", (unsigned long long)len, k->name, (unsigned long long)max);
 	u8 *text = plan_add_blob(p, CMDLINE, len + 1);
 	if (text)
 		memcpy(text, append, len);

@@ -45,7 +45,7 @@ bool multiboot_recognise(const struct load_file *k)
 
 static bool no_ram(struct load_plan *p, const struct load_file *k, u64 at, u64 size)
 {
-	return plan_fail(p, "%s: Multiboot kernel wants 0x%llx to 0x%llx, which is not all memory of a guest with %llu MiB (-m)", k->name,
+	return plan_fail(p, "%.200s: Multiboot kernel wants 0x%llx to 0x%llx, which is not all memory of a guest with %llu MiB (-m)", k->name,
 		(unsigned long long)at, (unsigned long long)(at + size), (unsigned long long)(p->ram_size >> 20));
 }
 
@@ -54,9 +54,9 @@ static bool segment_add(struct load_plan *p, const struct load_file *k, const u8
 {
 	u64 off = get32(ph + 4), vaddr = get32(ph + 8), paddr = get32(ph + 12), filesz = get32(ph + 16), memsz = get32(ph + 20);
 	if (filesz > memsz)
-		return plan_fail(p, "%s: ELF segment at 0x%llx is larger in the file than in memory", k->name, (unsigned long long)paddr);
+		return plan_fail(p, "%.200s: ELF segment at 0x%llx is larger in the file than in memory", k->name, (unsigned long long)paddr);
 	if (off > k->len || filesz > k->len - off)
-		return plan_fail(p, "%s: ELF file is truncated: segment at 0x%llx ends behind the file's end", k->name, (unsigned long long)paddr);
+		return plan_fail(p, "%.200s: ELF file is truncated: segment at 0x%llx ends behind the file's end", k->name, (unsigned long long)paddr);
 	if (memsz == 0)
 		return true;
 	if (!plan_in_ram(p, paddr, memsz))
@@ -70,14 +70,14 @@ static bool elf_add(struct load_plan *p, const struct load_file *k)
 {
 	const u8 *d = k->data;
 	if (k->len < 52 || memcmp(d, "\x7f" "ELF", 4))
-		return plan_fail(p, "%s: Multiboot kernel is neither ELF nor has load addresses in its header", k->name);
+		return plan_fail(p, "%.200s: Multiboot kernel is neither ELF nor has load addresses in its header", k->name);
 	if (d[4] == 2)
-		return plan_fail(p, "%s: is a 64-bit ELF file; Multiboot kernels are 32-bit", k->name);
+		return plan_fail(p, "%.200s: is a 64-bit ELF file; Multiboot kernels are 32-bit", k->name);
 	if (d[4] != 1 || d[5] != 1 || get16(d + 18) != 3 || get16(d + 16) != 2)
-		return plan_fail(p, "%s: is no ELF executable for 32-bit x86", k->name);
+		return plan_fail(p, "%.200s: is no ELF executable for 32-bit x86", k->name);
 	u64 phoff = get32(d + 28), phnum = get16(d + 44);
 	if (get16(d + 42) != 32 || phnum == 0 || phnum > PHDRS_MAX || phoff > k->len || phnum * 32 > k->len - phoff)
-		return plan_fail(p, "%s: ELF file has bad program headers, or is truncated", k->name);
+		return plan_fail(p, "%.200s: ELF file has bad program headers, or is truncated", k->name);
 	u32 virt_entry = get32(d + 24), parts = p->count;
 	p->eip = virt_entry;
 	for (u64 i = 0; i < phnum; i++) {
@@ -86,7 +86,7 @@ static bool elf_add(struct load_plan *p, const struct load_file *k)
 			return false;
 	}
 	if (p->count == parts)
-		return plan_fail(p, "%s: ELF file has no segment to load", k->name);
+		return plan_fail(p, "%.200s: ELF file has no segment to load", k->name);
 	snprintf(p->kind, sizeof(p->kind), "Multiboot kernel (ELF)");
 	return true;
 }
@@ -95,17 +95,17 @@ static bool elf_add(struct load_plan *p, const struct load_file *k)
 static bool raw_add(struct load_plan *p, const struct load_file *k, u64 header)
 {
 	if (k->len - header < 32)
-		return plan_fail(p, "%s: Multiboot kernel is truncated in its header", k->name);
+		return plan_fail(p, "%.200s: Multiboot kernel is truncated in its header", k->name);
 	const u8 *h = k->data + header;
 	u64 header_addr = get32(h + 12), load = get32(h + 16), load_end = get32(h + 20), bss_end = get32(h + 24);
 	if (load > header_addr || header_addr - load > header)
-		return plan_fail(p, "%s: Multiboot header's load address 0x%llx does not match its own address 0x%llx", k->name,
+		return plan_fail(p, "%.200s: Multiboot header's load address 0x%llx does not match its own address 0x%llx", k->name,
 			(unsigned long long)load, (unsigned long long)header_addr);
 	u64 start = header - (header_addr - load), len = load_end ? load_end - load : k->len - start;
 	if (load_end && load_end <= load)
-		return plan_fail(p, "%s: Multiboot header's load addresses are in the wrong order", k->name);
+		return plan_fail(p, "%.200s: Multiboot header's load addresses are in the wrong order", k->name);
 	if (len > k->len - start)
-		return plan_fail(p, "%s: Multiboot kernel is truncated: its header wants %llu bytes more than the file has", k->name,
+		return plan_fail(p, "%.200s: Multiboot kernel is truncated: its header wants %llu bytes more than the file has", k->name,
 			(unsigned long long)(len - (k->len - start)));
 	u64 size = bss_end > load + len ? bss_end - load : len;
 	if (!plan_in_ram(p, load, size))
@@ -138,7 +138,7 @@ static bool modules_add(struct load_plan *p, const struct load_file *mod, u32 mo
 	for (u32 i = 0; i < mods; i++) {
 		at[i] = (u32)plan_find(p, mod[i].len, PAGE_SIZE, lo, p->ram_size, false);
 		if (!at[i])
-			return plan_fail(p, "%s: module of %llu KiB does not fit behind the kernel; the guest has %llu MiB (-m)", mod[i].name,
+			return plan_fail(p, "%.200s: module of %llu KiB does not fit behind the kernel; the guest has %llu MiB (-m)", mod[i].name,
 				(unsigned long long)(mod[i].len >> 10), (unsigned long long)(p->ram_size >> 20));
 		if (!plan_add(p, at[i], mod[i].data, mod[i].len, mod[i].len))
 			return false;
@@ -173,7 +173,8 @@ static u64 mmap_put(const struct load_plan *p, u8 *to)
 }
 
 /* One block: information structure, GDT, memory map, module list, texts. */
-static bool info_add(struct load_plan *p, const struct load_file *k, const struct load_file *mod, u32 mods, const u32 *mod_at, const char *append)
+static bool info_add(struct load_plan *p, const struct load_file *k, const struct load_file *mod, u32 mods, const u32 *mod_at,
+	const char *append)
 {
 	u64 mmap_at = MBI_BYTES, mods_at = mmap_at + MEM_RANGES_MAX * MMAP_BYTES, text = mods_at + mods * MOD_BYTES;
 	u64 size = text + text_len(k->name, append) + sizeof(loader_name) + 1;
@@ -181,10 +182,10 @@ static bool info_add(struct load_plan *p, const struct load_file *k, const struc
 		size += text_len(mod[i].name, mod[i].args);
 	gpa_t gdt = plan_find(p, GDT_BYTES, 16, 0x1000, LOW_RAM_END, true);
 	if (!gdt || !plan_add_gdt(p, gdt))
-		return plan_fail(p, "%s: Multiboot kernel fills all memory below 640 KiB", k->name);
+		return plan_fail(p, "%.200s: Multiboot kernel fills all memory below 640 KiB", k->name);
 	gpa_t at = plan_find(p, size, 16, 0x1000, LOW_RAM_END, true);
 	if (!at)
-		return plan_fail(p, "%s: no room below 640 KiB for the %llu bytes of boot information", k->name, (unsigned long long)size);
+		return plan_fail(p, "%.200s: no room below 640 KiB for the %llu bytes of boot information", k->name, (unsigned long long)size);
 	u8 *b = plan_add_blob(p, at, size);
 	if (!b)
 		return false;
@@ -212,13 +213,13 @@ bool multiboot_plan(struct load_plan *p, const struct load_file *k, const struct
 	s64 header = header_find(k);
 	u32 flags = get32(k->data + header + 4), unknown = flags & MB_MUST & ~(u32)(MB_WANT_PAGES | MB_WANT_MEMORY | MB_WANT_VIDEO);
 	if (unknown)
-		return plan_fail(p, "%s: Multiboot kernel requires features that no version 1 loader has (flags 0x%x)", k->name, unknown);
+		return plan_fail(p, "%.200s: Multiboot kernel requires features that no version 1 loader has (flags 0x%x)", k->name, unknown);
 	if (p->ram_size < HIGH_RAM)
-		return plan_fail(p, "%s: Multiboot kernels need at least 1 MiB of memory (-m)", k->name);
+		return plan_fail(p, "%.200s: Multiboot kernels need at least 1 MiB of memory (-m)", k->name);
 	if (!(flags & MB_ADDRESSES ? raw_add(p, k, (u64)header) : elf_add(p, k)))
 		return false;
 	if (!entry_ok(p))
-		return plan_fail(p, "%s: Multiboot kernel's entry point 0x%x is in none of its parts", k->name, p->eip);
+		return plan_fail(p, "%.200s: Multiboot kernel's entry point 0x%x is in none of its parts", k->name, p->eip);
 	u32 *mod_at = calloc(mods + 1, sizeof(*mod_at));
 	bool ok = mod_at ? modules_add(p, mod, mods, mod_at) && info_add(p, k, mod, mods, mod_at, append) : plan_fail(p, "out of memory");
 	free(mod_at);

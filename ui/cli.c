@@ -116,7 +116,8 @@ static bool take_memory(struct parser *ps, const char *v)
 /* What --serial and --debugcon accept; opening it is the character device's business. */
 static bool check_where(struct parser *ps, const char *option, const char *v)
 {
-	if (!strcmp(v, "stdio") || !strcmp(v, "pty") || !strcmp(v, "none") || (!strncmp(v, "file:", 5) && v[5]) || (!strncmp(v, "unix:", 5) && v[5]))
+	if (!strcmp(v, "stdio") || !strcmp(v, "pty") || !strcmp(v, "none") ||
+	    (!strncmp(v, "file:", 5) && v[5]) || (!strncmp(v, "unix:", 5) && v[5]))
 		return true;
 	return usage_error(ps, "--%s: '%s' is not one of stdio, file:F, pty, unix:F, none", option, v);
 }

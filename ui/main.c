@@ -45,7 +45,7 @@ struct machine {
 	int signals;		/* signalfd */
 	int killed_by;		/* a signal that asked us to leave, or 0 */
 	bool has_mem, has_bus, has_clock, has_events, has_board;
-	char err[320];
+	char err[512];
 };
 
 static int usage(const char *sentence, const char *help)

@@ -171,7 +171,8 @@ static void probe_kernel(struct probe *p)
 	say(p, "userfaultfd", try_userfaultfd(), false, "snapshots may use it in a later version", "snapshots will track memory in another way");
 	char word[32];
 	if (file_word("/sys/kernel/mm/transparent_hugepage/enabled", word, sizeof(word)))
-		say_value(p, "huge pages", word, strcmp(word, "never") ? "look-up tables can use them" : "look-up tables take small pages: somewhat slower");
+		say_value(p, "huge pages", word, strcmp(word, "never") ? "look-up tables can use them" :
+			"look-up tables take small pages: somewhat slower");
 	if (file_word("/sys/kernel/mm/transparent_hugepage/shmem_enabled", word, sizeof(word)))
 		say_value(p, "huge pages for memfd", word, strcmp(word, "never") && strcmp(word, "deny") ? "guest memory can use them" :
 			"guest memory takes small pages: somewhat slower");

@@ -71,6 +71,12 @@ def write(folder, name, data):
     return path
 
 
+def reachable(path):
+    """May others get to this file?"""
+    need = stat.S_IXOTH if os.path.isdir(path) or path == RINGFENCE else stat.S_IROTH
+    return bool(os.stat(path).st_mode & need) and (path == '/' or reachable(os.path.dirname(path)))
+
+
 @case
 def help_and_version(folder):
     for words in (['--help'], ['run', '--help'], ['probe', '--help'], ['--version'], ['run', '--version'], ['probe', '--version']):
@@ -131,7 +137,8 @@ def bad_files(folder):
             ('larger than 64 MiB', '/dev/zero'), ('neither', write(folder, 'one', b'x')), ('Not a directory', HELLO + '/x'),
             ('name too long', 'x' * 5000)):
         expect_error(1, says, *run, path)
-    for says, path in (('No such file', folder + '/missing'), ('is empty', folder + '/empty'), ('larger than', '/dev/zero'), ('is a directory', folder)):
+    for says, path in (('No such file', folder + '/missing'), ('is empty', folder + '/empty'), ('larger than', '/dev/zero'),
+                       ('is a directory', folder)):
         expect_error(1, says, *run, HELLO, '--initrd', path)
     expect_error(1, folder + '/no/x', *run, HELLO, '--debugcon', 'file:' + folder + '/no/x')
     expect_error(1, folder + '/no/x', *run, HELLO, '--debugcon', 'unix:' + folder + '/no/x')
@@ -148,13 +155,22 @@ def bad_files(folder):
             raise Failure('changed kernel %d of seed %d: status %d, %s' % (n, seed, done.returncode, done.stderr[-200:]))
 
 
+def as_nobody(folder):
+    """Arguments for subprocess that make root somebody without rights, who owns the folder."""
+    user = pwd.getpwnam('nobody')
+    if not all(reachable(path) for path in (RINGFENCE, HELLO, folder)):
+        raise Skip('nobody cannot get to the program')
+    os.chown(folder, user.pw_uid, -1)
+    return {'user': user.pw_uid, 'group': user.pw_gid, 'extra_groups': [], 'cwd': folder,
+            'env': {'PATH': os.environ['PATH'], 'HOME': folder, 'TMPDIR': folder}}
+
+
 @case
 def unreadable(folder):
     path = write(folder, 'secret', b'x')
     os.chmod(path, 0)
-    if os.access(path, os.R_OK):
-        raise Skip('this user may read everything')
-    expect_error(1, 'Permission denied', 'run', '--kernel', path)
+    more = as_nobody(folder) if os.access(path, os.R_OK) else {}
+    expect_error(1, 'secret: Permission denied', 'run', '--kernel', path, **more)
 
 
 @case
@@ -317,10 +333,10 @@ def output_closed(folder):
             raise Failure('status %s' % m.process.poll())
 
 
-def ten_at_once(folder, **more):
+def ten_at_once(folder, more):
     before = set(os.listdir(folder))
     machines = [subprocess.Popen([RINGFENCE, 'run', '--kernel', HELLO, '-m', '64M'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, cwd=folder, text=True, **more) for _ in range(10)]
+                                 stderr=subprocess.STDOUT, text=True, **more) for _ in range(10)]
     for m in machines:
         try:
             out, _ = m.communicate(timeout=90)
@@ -336,28 +352,14 @@ def ten_at_once(folder, **more):
 
 @case
 def ten(folder):
-    ten_at_once(folder, env=dict(os.environ, TMPDIR=folder, HOME=folder))
-
-
-def reachable(path, uid):
-    """May others get to this file?"""
-    while path != '/':
-        mode = os.stat(path).st_mode
-        if not mode & (stat.S_IXOTH if os.path.isdir(path) or path == RINGFENCE else stat.S_IROTH):
-            return False
-        path = os.path.dirname(path)
-    return True
+    ten_at_once(folder, {'env': dict(os.environ, TMPDIR=folder, HOME=folder), 'cwd': folder})
 
 
 @case
 def nobody(folder):
     if os.getuid() != 0:
         raise Skip('only root can become nobody')
-    user = pwd.getpwnam('nobody')
-    if not (reachable(RINGFENCE, user.pw_uid) and reachable(HELLO, user.pw_uid) and reachable(folder, user.pw_uid)):
-        raise Skip('nobody cannot get to the program')
-    os.chown(folder, user.pw_uid, -1)
-    ten_at_once(folder, user=user.pw_uid, group=user.pw_gid, extra_groups=[], env={'PATH': os.environ['PATH'], 'HOME': '/', 'TMPDIR': folder})
+    ten_at_once(folder, as_nobody(folder))
 
 
 def main():

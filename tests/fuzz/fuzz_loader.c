@@ -114,7 +114,8 @@ static bool seed_file(struct fuzz *f, const char *path)
 /* One change: most fall on the headers; values are those that off-by-one and overflow mistakes like. */
 static void mutate(struct fuzz *f, u8 *data, u64 len)
 {
-	static const u32 edges[] = { 0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffff000, 0x100000, 0xfffff, 0x9fc00, 0xa0000, 0xffff, 4095, 0x8000000, 0x7ffffff };
+	static const u32 edges[] = { 0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffff000, 0x100000,
+		 0xfffff, 0x9fc00, 0xa0000, 0xffff, 4095, 0x8000000, 0x7ffffff };
 	u64 near = rnd(f, 4) ? 0x300 : len;
 	if (near > len)
 		near = len;
@@ -181,7 +182,8 @@ static void one(struct fuzz *f)
 	static const u8 module[5000];
 	u32 mods = (u32)rnd(f, 4);
 	for (u32 i = 0; i < mods; i++)
-		file[1 + i] = (struct load_file){ .name = "module", .args = rnd(f, 2) ? "with arguments" : NULL, .data = module, .len = 1 + rnd(f, sizeof(module) - 1) };
+		file[1 + i] = (struct load_file){ .name = "module", .args = rnd(f, 2) ? "with arguments" : NULL, .data = module,
+			.len = 1 + rnd(f, sizeof(module) - 1) };
 	char err[400] = "";
 	struct load_plan p = { .ram_size = sizes[rnd(f, ARRAY_SIZE(sizes))] << 20, .err = err, .errsize = sizeof(err) };
 	if (loader_plan(&p, &file[0], &file[1], mods, "console=ttyS0")) {
@@ -230,7 +232,8 @@ int main(int argc, char **argv)
 			one(&f);
 		clock_gettime(CLOCK_MONOTONIC, &t);
 	} while (n < iterations && (double)(t.tv_sec - t0.tv_sec) < seconds);
-	printf("fuzz_loader: %llu files, %llu accepted, %llu refused\n", (unsigned long long)n, (unsigned long long)f.accepted, (unsigned long long)f.refused);
+	printf("fuzz_loader: %llu files, %llu accepted, %llu refused\n", (unsigned long long)n,
+		(unsigned long long)f.accepted, (unsigned long long)f.refused);
 	for (u32 i = 0; i < f.seeds; i++)
 		free(f.seed[i].data);
 	return 0;

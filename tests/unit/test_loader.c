@@ -196,7 +196,8 @@ static void test_multiboot_elf(void **state)
 	struct load_plan p;
 	char err[400];
 	static u8 m1[5000] = { 7 }, m2[10] = { 8 };
-	struct load_file mods[] = { { .name = "one", .args = "a b", .data = m1, .len = sizeof(m1) }, { .name = "two", .data = m2, .len = sizeof(m2) } };
+	struct load_file mods[] = { { .name = "one", .args = "a b", .data = m1, .len = sizeof(m1) },
+		{ .name = "two", .data = m2, .len = sizeof(m2) } };
 	assert_true(plan(&p, err, make_elf(), 16 * MIB, mods, 2, "x=y"));
 	assert_int_equal(p.eip, 0x100010);				/* translated to where it was loaded */
 	assert_int_equal(p.eax, 0x2badb002);
