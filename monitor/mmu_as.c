@@ -230,7 +230,7 @@ static bool record_holds(enum paging paging, const struct vt_rec *r)
 {
 	u64 diff = walk_entry(paging, r->pte) ^ r->value;
 
-	return !(r->flags & VT_WRITE ? diff : diff & ~(u64)PTE_D);
+	return !(diff & ~(u64)(r->flags & VT_WRITE ? 0 : PTE_D));
 }
 
 /* The group's entries have just been found to be those of the page table: after some such times trust them until it is written. */
@@ -251,6 +251,7 @@ static void group_settle(struct mmu *mmu, struct vt_group *g)
 static void group_revalidate(struct mmu *mmu, struct vt_half *h, struct vt_group *g)
 {
 	enum paging paging = mmu->env.paging;
+	struct vt_rec *rec = h->rec;
 	u32 *link = &g->head;
 	bool changed = false;
 
@@ -264,15 +265,15 @@ static void group_revalidate(struct mmu *mmu, struct vt_half *h, struct vt_group
 		g->tracked = false;
 		g->stable = VT_WRITTEN;
 	}
-	while (*link) {
-		struct vt_rec *r = &h->rec[*link];
-		u32 i = *link;
+	for (u32 i = g->head, next; i; i = next) {
+		struct vt_rec *r = &rec[i];
 
-		if (record_holds(paging, r)) {
+		next = r->next;
+		if (likely(record_holds(paging, r))) {
 			link = &r->next;
 			continue;
 		}
-		*link = r->next;
+		*link = next;
 		drop_record(mmu, h, r);
 		record_free(h, g, i);
 		changed = true;

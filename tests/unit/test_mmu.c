@@ -259,6 +259,26 @@ static void tracked_tables(void **state)
 	}
 }
 
+/* A shared page table that was written and is trusted again by one space is not trusted by the other. */
+static void retracked_table(void **state)
+{
+	for (int n = 0; n < 100; n++) {
+		switch_to(n < 50 && n & 1 ? PD_B : PD_A);
+		for (u32 i = 32; i < 64; i++)
+			assert_int_equal(rd(i << 12), get32(i << 12));
+	}
+	switch_to(PD_B);
+	put32(PT + 4 * 40, 0x29000 | PRW);
+	put32(0x29000, 41);
+	for (int n = 0; n < 100; n++) {
+		switch_to(PD_B);
+		for (u32 i = 32; i < 64; i++)
+			assert_int_equal(rd(i << 12), i == 40 || i == 41 ? 41 : 0);
+	}
+	switch_to(PD_A);
+	assert_int_equal(rd(40 << 12), 41);
+}
+
 static void code_pages(void **state)
 {
 	gpa_t gpa;
@@ -452,7 +472,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_SPACES(fills_and_bits), WITH_SPACES(large_pages), WITH_SPACES(crossing), WITH_SPACES(rights), WITH_SPACES(switches),
-		WITH_SPACES(many_spaces), WITH_SPACES(tracked_tables), WITH_SPACES(code_pages), WITH_SPACES(devices),
+		WITH_SPACES(many_spaces), WITH_SPACES(tracked_tables), WITH_SPACES(retracked_table), WITH_SPACES(code_pages), WITH_SPACES(devices),
 		WITH_SPACES(a20_and_no_paging), WITH_SPACES(exhaustion), cmocka_unit_test(bad_sizes),
 	};
 
