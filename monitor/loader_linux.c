@@ -135,7 +135,8 @@ static bool initrd_add(struct load_plan *p, const struct linux_header *h, const 
 	*at = (u32)plan_find(p, f->len, PAGE_SIZE, lo, hi, true);
 	if (!*at)
 		return plan_fail(p, "%.200s: initrd of %llu KiB does not fit beside the kernel, which may use memory up to %llu MiB; "
-			"the guest has %llu MiB (-m)", f->name, (unsigned long long)(f->len >> 10), (unsigned long long)(lo >> 20), (unsigned long long)(p->ram_size >> 20));
+			"the guest has %llu MiB (-m)", f->name, (unsigned long long)(f->len >> 10), (unsigned long long)(lo >> 20),
+			(unsigned long long)(p->ram_size >> 20));
 	return plan_add(p, *at, f->data, f->len, f->len);
 }
 
