@@ -5,7 +5,8 @@
  * (COM1 and COM3): an input is high while any of its sources is.
  *
  * Between A0000h and FFFFFh there is nothing yet (reads give FFh): a directly loaded kernel needs no video and no BIOS.
- * Without ACPI a guest cannot switch the power off; a kernel told to do so halts with interrupts off, which the vCPU loop takes for the end.
+ * Without ACPI a guest cannot switch the power off; a kernel told to do so halts with interrupts off, which the vCPU loop takes
+ * for the end.
  */
 #include "devices/board_pc.h"
 #include "devices/chardev.h"

@@ -22,7 +22,8 @@ struct chardev_stdio {
  * stdio may be NULL. NULL with a sentence in err; NULL with an empty err for "none".
  */
 struct chardev *chardev_open(struct vm *vm, const char *spec, const struct chardev_stdio *stdio, char *err, size_t errsize);
-/* After the vCPU thread has stopped (the event thread may have ended too): sends what is queued, for at most a second, and removes what was created on the host. */
+/* After the vCPU thread has stopped (the event thread may have ended too): sends what is queued, for at most
+ * a second, and removes what was created on the host. */
 void chardev_close(struct chardev *c);
 
 /* The vCPU thread's side. `event` runs on the vCPU thread when input has come or room for output has. */
