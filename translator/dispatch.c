@@ -89,7 +89,7 @@ enum tr_exit tr_run(struct translator *tr)
 			break;
 		}
 		case EX_AGAIN:
-			if (!cs->go || cs->inhibit || (cs->mode & MK_STEP))
+			if (!cs->go || cs->inhibit || cs->halted || (cs->mode & MK_STEP))
 				return TR_EXIT_AGAIN;
 			target = *ibt_slot(cs);
 			break;

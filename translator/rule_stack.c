@@ -176,6 +176,7 @@ void rule_popf(struct tctx *t, const struct insn *i)
 	int c;
 
 	top_load(t, R10, i->opsize);
+	cold_room(t, 120);
 	if (t->mk & MK_IOPL_OK && !(t->mk & (MK_STEP | MK_V86))) {
 		em_mov_rr(e, 0, RCX, R10);
 		em_rm(e, 0, 0x33, RCX, ST(eflags_sys));

@@ -1,0 +1,55 @@
+/*
+ * hostfault.c - signal handlers of the vCPU thread. See hostfault.h.
+ *
+ * A signal handler has no argument of its own, so which translator the thread runs is kept in a thread-local pointer, and the
+ * handlers of before in a table that is filled once: the only file-scope data of the monitor.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include "monitor/hostfault.h"
+#include "monitor/lib/types.h"
+#include "translator/translator.h"
+
+static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP };
+
+static __thread struct translator *running;
+static __thread void *alt_stack;
+static struct sigaction before[NSIG];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void on_signal(int sig, siginfo_t *info, void *ucontext)
+{
+	if (running && tr_recover(running, ucontext))
+		return;
+	sigaction(sig, &before[sig], NULL);	/* not ours: it happens again, to the handler of before */
+}
+
+static void install(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	for (unsigned k = 0; k < ARRAY_SIZE(signals); k++)
+		sigaction(signals[k], &sa, &before[signals[k]]);
+}
+
+void hostfault_enter(struct translator *tr)
+{
+	stack_t st = { .ss_size = 64 * 1024 };
+
+	alt_stack = st.ss_sp = malloc(st.ss_size);
+	bug_on(!alt_stack, "out of memory for a signal stack");
+	sigaltstack(&st, NULL);
+	running = tr;
+	pthread_once(&once, install);
+}
+
+void hostfault_leave(void)
+{
+	stack_t off = { .ss_flags = SS_DISABLE };
+
+	running = NULL;
+	sigaltstack(&off, NULL);
+	free(alt_stack);
+}

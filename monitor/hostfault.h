@@ -1,0 +1,12 @@
+/*
+ * hostfault.h - the host signals that translated code can cause: SIGFPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP on the vCPU thread.
+ *
+ * Those that stem from a guest instruction become guest exceptions; all others go on to the handlers that were there before.
+ */
+#ifndef RF_HOSTFAULT_H
+#define RF_HOSTFAULT_H
+struct translator;
+/* The calling thread runs this translator's code from now on. / No longer. */
+void hostfault_enter(struct translator *tr);
+void hostfault_leave(void);
+#endif
