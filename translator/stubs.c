@@ -202,11 +202,15 @@ static void gen_mem(struct translator *tr, struct emit *e)
 /* Behind a write that may have landed in the bounce buffer; cs->next_rip is set. Leaves the block if code was written. */
 static void gen_commit(struct translator *tr, struct emit *e)
 {
-	u8 *none, *resync, *not_live;
+	u8 *none, *some, *resync, *not_live;
 
 	tr->stub.commit = e->p;
 	em_load(e, 0, RCX, ST(commit_len));
 	none = em_jecxz(e);
+	some = em_jmp8(e);
+	em_here8(e, none);
+	em_ret(e);
+	em_here8(e, some);
 	store_regs(e);
 	store_flags(e);
 	em_alu_ri(e, 1, 5, RSP, 8);
@@ -230,8 +234,6 @@ static void gen_commit(struct translator *tr, struct emit *e)
 	em_alu_ri(e, 1, 0, RSP, 8);
 	load_flags(e);
 	load_regs(e);
-	em_ret(e);
-	em_here8(e, none);
 	em_ret(e);
 
 	em_patch(resync, e->p);

@@ -93,6 +93,10 @@ void case_print(FILE *f, const struct insn_case *c)
 		ZydisDisassembledInstruction d;
 		u32 len = 1;
 
+		if (c->code[at] == 0x90 && at + 1 < c->len) {	/* what shrinking took out */
+			at++;
+			continue;
+		}
 		fprintf(f, "  %08x ", c->in.eip + at);
 		if (ZYAN_SUCCESS(ZydisDisassembleIntel(mode, c->in.eip + at, c->code + at, c->len - at, &d)))
 			len = d.info.length;

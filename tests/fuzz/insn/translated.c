@@ -2,12 +2,11 @@
  * translated.c - runs a case through the translator, with a fake monitor of one address space (fakemmu.h) around it and the real
  * callouts for what ring 3 may do.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE	/* MAP_NORESERVE */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include "monitor/callouts.h"
 #include "tests/fuzz/insn/fakemmu.h"
 #include "tests/fuzz/insn/insn.h"
@@ -221,7 +220,6 @@ void translated_run(struct translated *t, const struct insn_case *c, struct outc
 bool translated_signal(int sig, void *info, void *ucontext)
 {
 	struct translated *t = running;
-	ucontext_t *uc = ucontext;
 
 	if (!t)
 		return false;
@@ -233,9 +231,7 @@ bool translated_signal(int sig, void *info, void *ucontext)
 		t->mmu.seen = t->mmu.serial;
 		return true;
 	}
-	if (!tr_recover(t->vcpu.tr, uc))
-		return false;
-	fake_end(&t->vcpu.cs, (int)uc->uc_mcontext.gregs[REG_TRAPNO], (int)uc->uc_mcontext.gregs[REG_ERR]);
+	return tr_recover(t->vcpu.tr, ucontext);
 }
 
 void translated_dump(struct translated *t, FILE *f)
