@@ -5,10 +5,12 @@
  * thread reads the time too; only the vCPU thread stops and continues the clock.
  *
  * Timers are a binary heap ordered by deadline, so arming is O(log n) and no host system call at all: the run loop gives the
- * earliest deadline to the event thread once a round (event_set_deadline). Invariant: t->heap_index is t's place in the heap,
+ * earliest deadline to the event thread once a round (event_set_deadline); a chip that arms an earlier one asks for a round by
+ * vcpu_kick(), which on the vCPU thread is a store. Invariant: t->heap_index is t's place in the heap,
  * or -1, and then t->deadline is ~0.
  */
 #include "monitor/clock.h"
+#include "monitor/vcpu.h"
 #include "monitor/vm.h"
 #include <cpuid.h>
 #include <stdlib.h>
@@ -29,6 +31,7 @@ struct clock {
 	u64 tsc_hz;
 	struct timer **heap;
 	int armed, capacity;
+	u64 announced;		/* the deadline that the run loop knows of: clock_run_timers() returned it */
 };
 
 static u64 host_ns(clockid_t id)
@@ -101,6 +104,7 @@ bool clock_init(struct vm *vm)
 		return false;
 	c->offset = host_ns(CLOCK_MONOTONIC);
 	c->frozen = RUNNING;
+	c->announced = NOT_ARMED;
 	/* To the nearest second: the RTC's error is half a second either way. */
 	c->epoch = (s64)((host_ns(CLOCK_REALTIME) + NS_PER_S / 2) / NS_PER_S);
 	vm->clock = c;
@@ -203,6 +207,11 @@ void timer_arm(struct timer *t, u64 deadline)
 	}
 	t->deadline = deadline;
 	heap_settle(c, t->heap_index, t);
+	if (deadline < c->announced) {
+		c->announced = deadline;
+		if (t->vm->vcpu)
+			vcpu_kick(t->vm->vcpu);
+	}
 }
 
 void timer_cancel(struct timer *t)
@@ -227,13 +236,12 @@ u64 clock_next_deadline(struct vm *vm)
 u64 clock_run_timers(struct vm *vm)
 {
 	struct clock *c = vm->clock;
-	if (!c->armed)
-		return NOT_ARMED;
-	u64 now = clock_now(vm);
+	c->announced = 0;	/* callbacks need not ask for another round */
+	u64 now = c->armed ? clock_now(vm) : 0;
 	for (int i = 0; i < ROUND_MAX && c->armed && c->heap[0]->deadline <= now; i++) {
 		struct timer *t = c->heap[0];
 		timer_cancel(t);
 		t->fn(t->arg, now);
 	}
-	return clock_next_deadline(vm);
+	return c->announced = clock_next_deadline(vm);
 }

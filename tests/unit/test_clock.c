@@ -7,10 +7,18 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "monitor/clock.h"
+#include "monitor/vcpu.h"
 #include "monitor/vm.h"
 #include <stdlib.h>
 #include <time.h>
 #include <x86intrin.h>
+
+static int kicks;
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	kicks++;
+}
 
 static int setup(void **state)
 {
@@ -131,6 +139,32 @@ static void test_always_due_does_not_hang(void **state)
 	assert_true(next <= clock_now(vm));
 }
 
+static void nothing(void *arg, u64 now)
+{
+}
+
+/* The run loop is told of a deadline that it does not know of, and only then. */
+static void test_earlier_deadline_kicks(void **state)
+{
+	struct vm *vm = *state;
+	struct timer t;
+	vm->vcpu = (struct vcpu *)vm;	/* only passed on */
+	timer_init(vm, &t, nothing, NULL);
+	kicks = 0;
+	timer_arm(&t, 1000 * 1000000000ull);
+	assert_int_equal(kicks, 1);
+	clock_run_timers(vm);
+	timer_arm(&t, 1001 * 1000000000ull);
+	assert_int_equal(kicks, 1);
+	timer_arm(&t, 999 * 1000000000ull);
+	assert_int_equal(kicks, 2);
+	timer_cancel(&t);
+	assert_int_equal(clock_run_timers(vm), ~0ull);
+	timer_arm(&t, 1000 * 1000000000ull);
+	assert_int_equal(kicks, 3);
+	timer_cancel(&t);
+}
+
 static void test_tsc_rate(void **state)
 {
 	struct vm *vm = *state;
@@ -153,6 +187,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop_cont, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_heap_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_always_due_does_not_hang, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_earlier_deadline_kicks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tsc_rate, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
