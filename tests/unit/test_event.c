@@ -2,6 +2,7 @@
  * test_event.c - the event thread: deadlines become kicks, posts keep their order, watches start, pause and stop.
  */
 /* objs: monitor/clock.o monitor/event.o monitor/lib/bug.o */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include "monitor/event.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -49,7 +51,7 @@ static int setup(void **state)
 	m->vm.vcpu = &m->vcpu;
 	sem_init(&m->kicks, 0, 0);
 	sem_init(&m->ready, 0, 0);
-	return pipe(m->pipe) == 0 && clock_init(&m->vm) && event_init(&m->vm, err, sizeof(err)) ? 0 : -1;
+	return pipe2(m->pipe, O_NONBLOCK) == 0 && clock_init(&m->vm) && event_init(&m->vm, err, sizeof(err)) ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -158,8 +160,6 @@ static void test_many_watches(void **state)
 		w[i] = event_watch(&m->vm, m->pipe[0], POLLIN, ready, m);
 	assert_int_equal(write(m->pipe[1], "x", 1), 1);
 	assert_true(wait_ms(&m->ready, 500));
-	assert_int_equal(write(m->pipe[1], "0123456789012345678901234567890123456789012345678901234567890123456789"
-			       "0123456789012345678901234567890123456789", 110), 110);	/* so that no reader blocks */
 	for (int i = 0; i < 100; i++)
 		event_unwatch(&m->vm, w[i]);
 }
