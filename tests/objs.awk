@@ -1,0 +1,15 @@
+# objs.awk - turns the `objs:` comments of test sources into one make rule: awk -v program=PATH -f objs.awk SOURCE...
+# Only a comment among the first thirty lines counts; it may go over several lines.
+
+FNR == 1 { inside = 0 }
+FNR <= 30 && !inside && /\/\* objs:/ { inside = 1; sub(/.*\/\* objs:/, "") }
+inside {
+	last = /\*\//
+	sub(/\*\/.*/, "")
+	sub(/^[ \t]*\*/, "")
+	for (i = 1; i <= NF; i++)
+		list = list " " ($i == "all" ? "$(LIBRARY_OBJECTS)" : "$(O)/" $i)
+	if (last)
+		inside = 0
+}
+END { print program ":" list }
