@@ -263,7 +263,7 @@ static void die_by(int sig)
 	sigemptyset(&set);
 	sigaddset(&set, sig);
 	signal(sig, SIG_DFL);
-	raise(sig);
+	kill(getpid(), sig);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -7,6 +7,7 @@
 #include "ui/tty.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -45,7 +46,7 @@ void tty_leave(void)
 static void crashed(int sig)
 {
 	tty_leave();
-	raise(sig);	/* SA_RESETHAND: pending until we return, then with the default action */
+	pthread_kill(pthread_self(), sig);	/* SA_RESETHAND: pending until we return, then with the default action */
 }
 
 void tty_catch_crashes(void)

@@ -243,7 +243,7 @@ def back_ends(folder):
 def dump(folder):
     done = ringfence('run', '--kernel', HELLO, '-m', '64M', '--dump=tc:100000-110000')
     expect_good(done)
-    if 'int 0x80' not in done.stdout and 'hlt' not in done.stdout:
+    if len(re.findall(r'(?m)^\s*0010[0-9a-f]{4}\s', done.stdout)) < 100:
         raise Failure('the dump shows no guest code: ' + done.stdout[-200:])
 
 
@@ -261,6 +261,14 @@ def expect_restored(far, before, how):
         raise Failure('the terminal is not as before after ' + how)
 
 
+def crash(m):
+    """As a wild access would: the engine's handler, whose signal it is not, has it happen again."""
+    m.process.send_signal(signal.SIGSEGV)
+    time.sleep(0.5)
+    if m.process.poll() is None:
+        m.process.send_signal(signal.SIGSEGV)
+
+
 @case
 def terminal(folder):
     for how, act, status in (
@@ -268,7 +276,7 @@ def terminal(folder):
             ('SIGINT', lambda m: m.process.send_signal(signal.SIGINT), -signal.SIGINT),
             ('SIGHUP', lambda m: m.process.send_signal(signal.SIGHUP), -signal.SIGHUP),
             ('SIGABRT', lambda m: m.process.send_signal(signal.SIGABRT), -signal.SIGABRT),
-            ('SIGSEGV', lambda m: m.process.send_signal(signal.SIGSEGV), -signal.SIGSEGV)):
+            ('SIGSEGV', crash, -signal.SIGSEGV)):
         m, far, before = console()
         with m:
             m.expect('back from ring 3')
