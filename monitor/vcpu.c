@@ -147,7 +147,7 @@ static void futex(u32 *word, int op, u32 value)
 static void sleep_until_kicked(struct vcpu *v)
 {
 	__atomic_store_n(&v->run->sleeping, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&v->cs.go, __ATOMIC_SEQ_CST))
+	while (__atomic_load_n(&v->cs.go, __ATOMIC_SEQ_CST))	/* a kick stores 0 */
 		futex(&v->cs.go, FUTEX_WAIT, 1);
 	__atomic_store_n(&v->run->sleeping, 0, __ATOMIC_SEQ_CST);
 }
@@ -203,6 +203,12 @@ static void halted(struct vcpu *v)
 	sleep_until_kicked(v);
 }
 
+/* Somebody asks for attention, or IF was set while the interrupt line was up. */
+static bool attention(const struct cpu_state *cs)
+{
+	return !__atomic_load_n(&cs->go, __ATOMIC_RELAXED) || (cs->irq_line && cs->iflag && !cs->inhibit);
+}
+
 /* Until the machine stops; leaves by a long jump for every guest exception. */
 static void loop(struct vcpu *v)
 {
@@ -211,7 +217,7 @@ static void loop(struct vcpu *v)
 	if (v->run->vector != NO_VECTOR)
 		deliver_pending(v);
 	while (v->vm->stop == VM_RUNNING) {
-		if (!__atomic_load_n(&cs->go, __ATOMIC_RELAXED))
+		if (attention(cs))
 			take_events(v);
 		else if (cs->halted)
 			halted(v);

@@ -24,11 +24,19 @@ static bool any_gpr(const struct insn *i)
 	return false;
 }
 
+/* VEX.W chooses the size of a general register or its memory form: outside 64-bit mode it does not count (SDM vol. 2, 2.3.5.6). */
+static bool w_sizes_gpr(const struct insn *i)
+{
+	if (any_gpr(i))
+		return true;
+	return i->map == 1 ? i->opcode == 0x2a || i->opcode == 0x6e || i->opcode == 0x7e : i->map == 3 && (i->opcode == 0x16 || i->opcode == 0x22);
+}
+
 static void emit_vex(struct tctx *t, const struct insn *i, int reg, int rm, int vvvv, bool mem, struct hmem m)
 {
 	struct emit *e = &t->e;
 	int b = mem ? m.base : rm, x = mem && m.index >= 0 ? m.index : 0;
-	bool w = any_gpr(i) && !(t->mk & MK_LONG) ? 0 : i->vex_w;	/* W does not count for GPRs outside 64-bit mode */
+	bool w = w_sizes_gpr(i) && !(t->mk & MK_LONG) ? 0 : i->vex_w;
 
 	em8(e, 0xc4);
 	em8(e, (~reg & 8) << 4 | (~x & 8) << 3 | (~b & 8) << 2 | (i->map ? i->map : 1));
@@ -83,8 +91,11 @@ static void emit_legacy(struct tctx *t, const struct insn *i, int reg, int rm, i
 
 static void emit_tail(struct tctx *t, const struct insn *i)
 {
+	/* VBLENDVPS, VBLENDVPD, VPBLENDVB: bit 7 of the register number in the immediate does not count outside 64-bit mode */
+	bool is4 = i->vex && i->map == 3 && i->opcode >= 0x4a && i->opcode <= 0x4c && !(t->mk & MK_LONG);
+
 	for (int k = i->tail_off; k < i->len; k++)
-		em8(&t->e, i->bytes[k]);
+		em8(&t->e, is4 ? i->bytes[k] & 0x7f : i->bytes[k]);
 }
 
 /* Host number of a GPR operand; `low`: only registers below 8 may be named. */

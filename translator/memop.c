@@ -122,6 +122,8 @@ void mem_segment(struct tctx *t, int seg, u32 size, u32 access)
 	int cold;
 
 	cold_room(t, 60);
+	if (seg == S_CS && (access & MEM_WRITE) && (t->mk & (MK_PE | MK_V86)) == MK_PE)
+		kind = SEG_CHECKED;	/* code segments are never writable in protected mode: wlim1 is 0 */
 	if (kind == SEG_CHECKED) {
 		/* ecx = 0 if offset + size > limit, in 64 bits */
 		cold = cold_new(t, COLD_SEG, size | seg << 16 | (access & MEM_WRITE ? 1u << 20 : 0));

@@ -1,11 +1,15 @@
 /*
  * compare.c - says whether two outcomes of a case agree, and prints what differs.
  *
- * Not compared, because the architecture leaves it open or the translated engine does not offer it:
+ * Not compared, because the architecture leaves it open:
  *     flags that an instruction of the sequence leaves undefined (Zydis' list of the SDM's), where they are not defined again;
  *     IF, IOPL and RF: the host's own;
  *     FOP, FIP, FDP and their selectors, in the state and where one instruction stores them: translated x87 code runs at host addresses;
- *     padding of the XSAVE image, and XMM8 to XMM15.
+ *     padding of the XSAVE image, XMM8 to XMM15 and their place in FXSAVE's (reserved outside 64-bit mode);
+ *     which of two faults of one instruction is raised when both are of the last class of SDM vol. 3, table 6-2 (page fault, #GP or #SS of
+ *     the operand, #MF, #XM), and which of CMPS' two page faults;
+ *     what a faulting ENTER has written below ESP, and what a faulting MMX or conversion instruction did to the x87 tag word, TOP and MXCSR.
+ * Not as the processor: masked moves (MASKMOVQ, VMASKMOV ...) report the operand's first byte in CR2, whatever the mask.
  */
 #include <string.h>
 #include <Zydis/Zydis.h>
@@ -47,41 +51,98 @@ static bool fpu_same(const struct fpu_image *x, const struct fpu_image *y)
 
 static bool in_fpu_env(const struct insn_case *c, u32 lin)
 {
-	for (int i = 0; i < c->units; i++)
-		if (c->unit[i].env_bytes && lin - c->unit[i].fpu_env - c->unit[i].env_skip < c->unit[i].env_bytes)
+	for (int i = 0; i < c->units; i++) {
+		const struct unit *u = &c->unit[i];
+		u32 off = lin - u->fpu_env;
+
+		if (u->env_bytes && (off - u->env_skip < u->env_bytes || (u->fxsave && off - 288 < 224)))
 			return true;
+	}
 	return false;
+}
+
+/* The instruction that faulted. False if both did not stop at the same one. */
+static bool faulting(const struct insn_case *c, const struct outcome *n, const struct outcome *t, ZydisDecodedInstruction *insn)
+{
+	ZydisDecoder d;
+	u32 at = n->r.eip - c->in.eip;
+
+	if (n->vector < 0 || t->vector < 0 || n->r.eip != t->r.eip || at >= c->len)
+		return false;
+	ZydisDecoderInit(&d, c->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32, c->code16 ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
+	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d, NULL, c->code + at, c->len - at, insn));
+}
+
+static bool is_string_compare(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_CMPSB || m == ZYDIS_MNEMONIC_CMPSW || m == ZYDIS_MNEMONIC_CMPSD; }
+
+static bool is_masked_move(ZydisMnemonic m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_MASKMOVQ: case ZYDIS_MNEMONIC_MASKMOVDQU: case ZYDIS_MNEMONIC_VMASKMOVDQU: case ZYDIS_MNEMONIC_VMASKMOVPS:
+	case ZYDIS_MNEMONIC_VMASKMOVPD: case ZYDIS_MNEMONIC_VPMASKMOVD: case ZYDIS_MNEMONIC_VPMASKMOVQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool operand_fault(int vector) { return vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
+
+static bool fault_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
+{
+	ZydisDecodedInstruction insn;
+
+	if (n->vector == -1 || t->vector == -1)
+		return n->vector == t->vector && n->r.eip == t->r.eip;
+	if (n->r.eip != t->r.eip)
+		return false;
+	if (n->vector != t->vector)
+		return operand_fault(n->vector) && operand_fault(t->vector);
+	if (n->error != t->error)
+		return false;
+	return n->vector != 14 || n->address == t->address ||
+		(faulting(c, n, t, &insn) && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic)));
+}
+
+/* What a fault may have changed although the instruction is restarted. */
+static void forgive(const struct insn_case *c, const struct outcome *n, const struct outcome *t, bool *fpu, bool *stack)
+{
+	ZydisDecodedInstruction insn;
+
+	if (!faulting(c, n, t, &insn))
+		return;
+	*fpu = insn.meta.isa_ext == ZYDIS_ISA_EXT_MMX || insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || insn.meta.isa_ext == ZYDIS_ISA_EXT_F16C ||
+		insn.mnemonic == ZYDIS_MNEMONIC_MOVNTQ;
+	*stack = insn.mnemonic == ZYDIS_MNEMONIC_ENTER;
 }
 
 /* Linear address of the first difference in memory, 0 if there is none. */
 static u32 memory_difference(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
+	bool fpu = false, stack = false;
+
+	forgive(c, n, t, &fpu, &stack);
 	if (memcmp(n->data, t->data, sizeof(n->data)))
 		for (u32 i = 0; i < sizeof(n->data); i++)
 			if (n->data[i] != t->data[i] && !in_fpu_env(c, GUEST_DATA + i))
 				return GUEST_DATA + i;
-	if (memcmp(n->stack, t->stack, sizeof(n->stack)))
+	if (!stack && memcmp(n->stack, t->stack, sizeof(n->stack)))
 		for (u32 i = 0; i < sizeof(n->stack); i++)
 			if (n->stack[i] != t->stack[i] && !in_fpu_env(c, GUEST_STACK + i))
 				return GUEST_STACK + i;
 	return 0;
 }
 
-static bool fault_same(const struct outcome *n, const struct outcome *t)
-{
-	if (n->vector != t->vector || n->r.eip != t->r.eip)
-		return false;
-	return n->vector == -1 || (n->error == t->error && (n->vector != 14 || n->address == t->address));
-}
-
 bool outcome_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
 	u32 flags = COMPARED_FLAGS & ~c->undefined;
+	bool fpu = false, stack = false;
 
+	forgive(c, n, t, &fpu, &stack);
 	if (n->vector == OUT_TIMEOUT)
 		return true;
-	return fault_same(n, t) && !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr)) && !((n->r.eflags ^ t->r.eflags) & flags) &&
-		fpu_same(&n->fpu, &t->fpu) && !memory_difference(c, n, t);
+	return fault_same(c, n, t) && !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr)) && !((n->r.eflags ^ t->r.eflags) & flags) &&
+		(fpu || fpu_same(&n->fpu, &t->fpu)) && !memory_difference(c, n, t);
 }
 
 void case_print(FILE *f, const struct insn_case *c)

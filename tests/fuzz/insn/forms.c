@@ -52,6 +52,9 @@ bool form_allowed(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand
 	default:
 		break;
 	}
+	if (insn->mnemonic == ZYDIS_MNEMONIC_PUSH && insn->operand_width == 32 && op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT)
+		return false;	/* whether the upper half is written differs between processors (SDM vol. 2, PUSH) */
 	for (int i = 0; i < insn->operand_count_visible; i++)	/* loads of segment registers: the host's selectors are not a guest's */
 		if (op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE &&
 		    ZydisRegisterGetClass(op[i].reg.value) == ZYDIS_REGCLASS_SEGMENT)

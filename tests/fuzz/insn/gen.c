@@ -305,6 +305,7 @@ static bool add_form(struct build *b, const struct form *f, bool alone)
 		u->fpu_env = segment_base(b->c, op->mem.segment) + operand_offset(b->c, &d, op);
 		u->env_skip = skip;
 		u->env_bytes = bytes;
+		u->fxsave = d.insn.mnemonic == ZYDIS_MNEMONIC_FXSAVE;
 	}
 	return true;
 }

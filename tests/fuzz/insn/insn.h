@@ -56,8 +56,9 @@ struct regs {
 /* One generated instruction: where it is in the code, for dumps and for shrinking. */
 struct unit {
 	u16 at, len;		/* bytes of code[] */
-	u32 fpu_env;		/* nonzero: stores FIP and FDP at this linear address, in env_bytes */
+	u32 fpu_env;		/* linear address of an FPU image that it stores; env_bytes from env_skip on name instructions and data */
 	u16 env_skip, env_bytes;
+	bool fxsave;
 };
 #define MAX_UNITS 16
 

@@ -194,6 +194,7 @@ void native_run(const struct insn_case *c, struct outcome *out)
 	u8 *code = (u8 *)(uintptr_t)(GUEST_CODE + c->at);
 
 	memory_write(c->memory);
+	memset((void *)(uintptr_t)COUNTER, 0, 64);
 	memcpy(code, c->code, c->len);
 	case_end(c, TRAMPOLINE, code + c->len);
 	memcpy(area->gpr, c->in.gpr, sizeof(area->gpr));

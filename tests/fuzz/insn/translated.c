@@ -31,6 +31,7 @@ static void end_here(struct cpu_state *cs, u32 arg)
 }
 
 static void raise_it(struct cpu_state *cs, u32 arg) { fake_end(cs, (int)(arg & 0xff), arg >> 8 ? (int)cs->op[0] : TR_NO_ERR); }
+static void not_for_ring_3(struct cpu_state *cs, u32 arg) { fake_end(cs, VEC_GP, 0); }
 static void unexpected(struct cpu_state *cs, u32 arg) { fake_end(cs, OUT_WEIRD, 0); }
 
 /* INT3 and INTO are traps: EIP is behind them. */
@@ -47,7 +48,8 @@ static void fill_ops(struct tr_ops *ops)
 {
 	static const struct { int id; callout_fn *fn; } callouts[] = {
 		{ CO_FAR_JMP, end_here }, { CO_RAISE, raise_it }, { CO_INT, interrupt }, { CO_CLI, callout_CLI }, { CO_STI, callout_STI },
-		{ CO_HLT, callout_HLT }, { CO_SEG_FAULT, callout_SEG_FAULT }, { CO_BOUND, callout_BOUND }, { CO_ARPL, callout_ARPL },
+		{ CO_HLT, callout_HLT }, { CO_MOV_TO_CR, not_for_ring_3 }, { CO_MOV_FROM_CR, not_for_ring_3 }, { CO_MOV_TO_DR, not_for_ring_3 },
+		{ CO_MOV_FROM_DR, not_for_ring_3 }, { CO_SEG_FAULT, callout_SEG_FAULT }, { CO_BOUND, callout_BOUND }, { CO_ARPL, callout_ARPL },
 		{ CO_PUSHF, callout_PUSHF }, { CO_POPF, callout_POPF }, { CO_REP_MOVS, callout_REP_MOVS }, { CO_REP_STOS, callout_REP_STOS },
 		{ CO_REP_LODS, callout_REP_LODS }, { CO_REP_CMPS, callout_REP_CMPS }, { CO_REP_SCAS, callout_REP_SCAS }, { CO_DAA, callout_DAA },
 		{ CO_DAS, callout_DAS }, { CO_AAA, callout_AAA }, { CO_AAS, callout_AAS }, { CO_AAM, callout_AAM }, { CO_AAD, callout_AAD },
@@ -159,6 +161,7 @@ static void set_memory(struct translated *t, const struct insn_case *c)
 
 	memcpy(w + GUEST_DATA, t->image[c->memory], DATA_RW_PAGES * 4096);
 	memcpy(w + GUEST_STACK, t->image[c->memory] + DATA_PAGES * 4096, STACK_PAGES * 4096);
+	memset(w + COUNTER, 0, 64);
 	memcpy(code, c->code, c->len);
 	case_end(c, 0, code + c->len);
 	memcpy(w + at, code, len);
