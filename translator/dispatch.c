@@ -55,7 +55,7 @@ static const u8 *after_link(struct translator *tr)
 	return b->body;
 }
 
-enum tr_exit tr_run(struct translator *tr)
+static enum tr_exit run(struct translator *tr)
 {
 	struct cpu_state *cs = tr->cs;
 	bool step = cs->mode & MK_STEP;
@@ -99,4 +99,12 @@ enum tr_exit tr_run(struct translator *tr)
 			return TR_EXIT_PEND;
 		}
 	}
+}
+
+enum tr_exit tr_run(struct translator *tr)
+{
+	enum tr_exit why = run(tr);
+
+	tr_fpu_save(tr->cs);	/* the caller's C code may use any register */
+	return why;
 }

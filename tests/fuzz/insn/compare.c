@@ -8,8 +8,10 @@
  *     padding of the XSAVE image, XMM8 to XMM15 and their place in FXSAVE's (reserved outside 64-bit mode);
  *     which of two faults of one instruction is raised when both are of the last class of SDM vol. 3, table 6-2 (page fault, #GP or #SS of
  *     the operand, #MF, #XM), and which of CMPS' two page faults;
- *     what a faulting ENTER has written below ESP, and what a faulting MMX or conversion instruction did to the x87 tag word, TOP and MXCSR.
- * Not as the processor: masked moves (MASKMOVQ, VMASKMOV ...) report the operand's first byte in CR2, whatever the mask.
+ *     what a faulting ENTER has written below ESP, what a faulting POPA has popped, what a faulting MMX or conversion instruction did to
+ *     the x87 tag word, TOP and MXCSR; which byte of an FPU image CR2 names.
+ * Not as the processor, and listed in docs/: masked moves (MASKMOVQ, VMASKMOV ...) fault as if no byte were masked out, and an x87 store
+ * that an unmasked exception suppresses faults on its operand.
  */
 #include <string.h>
 #include <Zydis/Zydis.h>
@@ -61,16 +63,21 @@ static bool in_fpu_env(const struct insn_case *c, u32 lin)
 	return false;
 }
 
-/* The instruction that faulted. False if both did not stop at the same one. */
-static bool faulting(const struct insn_case *c, const struct outcome *n, const struct outcome *t, ZydisDecodedInstruction *insn)
+static bool insn_at(const struct insn_case *c, u32 eip, ZydisDecodedInstruction *insn)
 {
 	ZydisDecoder d;
-	u32 at = n->r.eip - c->in.eip;
+	u32 at = eip - c->in.eip;
 
-	if (n->vector < 0 || t->vector < 0 || n->r.eip != t->r.eip || at >= c->len)
+	if (at >= c->len)
 		return false;
 	ZydisDecoderInit(&d, c->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32, c->code16 ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
 	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d, NULL, c->code + at, c->len - at, insn));
+}
+
+/* The instruction that faulted. False if both did not stop at the same one. */
+static bool faulting(const struct insn_case *c, const struct outcome *n, const struct outcome *t, ZydisDecodedInstruction *insn)
+{
+	return n->vector >= 0 && t->vector >= 0 && n->r.eip == t->r.eip && insn_at(c, n->r.eip, insn);
 }
 
 static bool is_string_compare(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_CMPSB || m == ZYDIS_MNEMONIC_CMPSW || m == ZYDIS_MNEMONIC_CMPSD; }
@@ -84,6 +91,12 @@ static bool is_masked_move(ZydisMnemonic m)
 	default:
 		return false;
 	}
+}
+
+static bool is_fpu_image(ZydisMnemonic m)
+{
+	return m == ZYDIS_MNEMONIC_FXSAVE || m == ZYDIS_MNEMONIC_FXRSTOR || m == ZYDIS_MNEMONIC_FNSAVE || m == ZYDIS_MNEMONIC_FRSTOR ||
+		m == ZYDIS_MNEMONIC_FNSTENV || m == ZYDIS_MNEMONIC_FLDENV;
 }
 
 static bool operand_fault(int vector) { return vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
@@ -101,32 +114,47 @@ static bool fault_same(const struct insn_case *c, const struct outcome *n, const
 	if (n->error != t->error)
 		return false;
 	return n->vector != 14 || n->address == t->address ||
-		(faulting(c, n, t, &insn) && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic)));
+		(faulting(c, n, t, &insn) && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic) ||
+						is_fpu_image(insn.mnemonic)));
 }
 
 /* What a fault may have changed although the instruction is restarted. */
-static void forgive(const struct insn_case *c, const struct outcome *n, const struct outcome *t, bool *fpu, bool *stack)
+struct forgiven { bool fpu, stack, gpr; };
+
+static struct forgiven forgive(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
+{
+	ZydisDecodedInstruction insn;
+	struct forgiven f = { 0 };
+
+	if (!faulting(c, n, t, &insn))
+		return f;
+	f.fpu = insn.meta.isa_ext == ZYDIS_ISA_EXT_MMX || insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || insn.meta.isa_ext == ZYDIS_ISA_EXT_F16C ||
+		insn.mnemonic == ZYDIS_MNEMONIC_MOVNTQ;
+	f.stack = insn.mnemonic == ZYDIS_MNEMONIC_ENTER;
+	f.gpr = insn.mnemonic == ZYDIS_MNEMONIC_POPA || insn.mnemonic == ZYDIS_MNEMONIC_POPAD;
+	return f;
+}
+
+/* Translated, the operand is looked up before the instruction knows that it will not touch all of it. */
+static bool needless_fault(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
 	ZydisDecodedInstruction insn;
 
-	if (!faulting(c, n, t, &insn))
-		return;
-	*fpu = insn.meta.isa_ext == ZYDIS_ISA_EXT_MMX || insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || insn.meta.isa_ext == ZYDIS_ISA_EXT_F16C ||
-		insn.mnemonic == ZYDIS_MNEMONIC_MOVNTQ;
-	*stack = insn.mnemonic == ZYDIS_MNEMONIC_ENTER;
+	if (t->vector != 14 || !insn_at(c, t->r.eip, &insn))
+		return false;
+	return is_masked_move(insn.mnemonic) || (insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 && n->fpu.fsw & 0x80);
 }
 
 /* Linear address of the first difference in memory, 0 if there is none. */
 static u32 memory_difference(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
-	bool fpu = false, stack = false;
+	struct forgiven f = forgive(c, n, t);
 
-	forgive(c, n, t, &fpu, &stack);
 	if (memcmp(n->data, t->data, sizeof(n->data)))
 		for (u32 i = 0; i < sizeof(n->data); i++)
 			if (n->data[i] != t->data[i] && !in_fpu_env(c, GUEST_DATA + i))
 				return GUEST_DATA + i;
-	if (!stack && memcmp(n->stack, t->stack, sizeof(n->stack)))
+	if (!f.stack && memcmp(n->stack, t->stack, sizeof(n->stack)))
 		for (u32 i = 0; i < sizeof(n->stack); i++)
 			if (n->stack[i] != t->stack[i] && !in_fpu_env(c, GUEST_STACK + i))
 				return GUEST_STACK + i;
@@ -136,13 +164,12 @@ static u32 memory_difference(const struct insn_case *c, const struct outcome *n,
 bool outcome_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
 	u32 flags = COMPARED_FLAGS & ~c->undefined;
-	bool fpu = false, stack = false;
+	struct forgiven f = forgive(c, n, t);
 
-	forgive(c, n, t, &fpu, &stack);
-	if (n->vector == OUT_TIMEOUT)
+	if (n->vector == OUT_TIMEOUT || needless_fault(c, n, t))
 		return true;
-	return fault_same(c, n, t) && !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr)) && !((n->r.eflags ^ t->r.eflags) & flags) &&
-		(fpu || fpu_same(&n->fpu, &t->fpu)) && !memory_difference(c, n, t);
+	return fault_same(c, n, t) && (f.gpr || !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr))) && !((n->r.eflags ^ t->r.eflags) & flags) &&
+		(f.fpu || fpu_same(&n->fpu, &t->fpu)) && !memory_difference(c, n, t);
 }
 
 void case_print(FILE *f, const struct insn_case *c)

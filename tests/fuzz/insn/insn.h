@@ -28,6 +28,8 @@
 #define COUNTER        (GUEST_STACK + 0x8000u)	/* a page of its own: loop counters of the generator */
 
 #define END_SELECTOR   0x33		/* the host's 64-bit code segment */
+#define NATIVE_AREA    0x08000000u	/* two pages that native.c needs at absolute addresses; the second is where the final jump goes */
+#define END_TARGET     (NATIVE_AREA + 0x1000)
 #define FLAT_CODE      0x23
 #define FLAT_DATA      0x2b
 #define LDT_SELECTOR(n) ((n) << 3 | 7)
@@ -86,7 +88,7 @@ struct outcome {
 
 /* Most bytes that case_end() writes. */
 #define END_LEN 8
-void case_end(const struct insn_case *c, u32 target, u8 *out);
+u32  case_end(const struct insn_case *c, u8 *out);	/* returns how many */
 u32  case_code_base(const struct insn_case *c);
 /* The memory image that a case starts with. */
 #define MEMORY_IMAGES 8

@@ -22,7 +22,6 @@
 #include "tests/fuzz/insn/insn.h"
 #include "translator/cpustate.h"
 
-#define AREA 0x08000000
 
 struct native_area {
 	u32 gpr[8];			/*   0 */
@@ -41,7 +40,7 @@ struct native_area {
 	u32 error, address, out_eip;
 };
 _Static_assert(offsetof(struct native_area, fpu) == 128 && offsetof(struct native_area, out_fpu) == 960, "offsets in native_enter");
-#define area ((struct native_area *)AREA)
+#define area ((struct native_area *)(uintptr_t)NATIVE_AREA)
 
 void native_enter(void);
 void native_exit(void);
@@ -74,9 +73,6 @@ __asm__(
 	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
 	"	ret\n"
 );
-
-/* On the way back from 16-bit or 32-bit code the far jump's 32-bit offset must name a place below 4 GiB: the jump to native_exit. */
-#define TRAMPOLINE (AREA + 0x1000)
 
 static void leave_native(ucontext_t *uc)
 {
@@ -159,10 +155,10 @@ bool native_init(bool *have_16, const char **err)
 	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 	stack_t stack = { .ss_size = 65536 };
 	struct itimerval tick = { .it_interval.tv_usec = 100000, .it_value.tv_usec = 100000 };
-	u8 *code = (u8 *)(uintptr_t)TRAMPOLINE, data[DATA_PAGES * 4096], unused[STACK_PAGES * 4096];
+	u8 *code = (u8 *)(uintptr_t)END_TARGET, data[DATA_PAGES * 4096], unused[STACK_PAGES * 4096];
 	u64 target = (u64)(uintptr_t)native_exit;
 
-	if (!map_at(AREA, 2, PROT_READ | PROT_WRITE) || !map_at(GUEST_CODE, CODE_PAGES, PROT_READ | PROT_WRITE | PROT_EXEC) ||
+	if (!map_at(NATIVE_AREA, 2, PROT_READ | PROT_WRITE) || !map_at(GUEST_CODE, CODE_PAGES, PROT_READ | PROT_WRITE | PROT_EXEC) ||
 	    !map_at(GUEST_DATA, DATA_PAGES, PROT_READ | PROT_WRITE) || !map_at(GUEST_STACK, STACK_PAGES, PROT_READ | PROT_WRITE) ||
 	    !map_at(COUNTER, 1, PROT_READ | PROT_WRITE)) {
 		*err = "cannot map the guest's pages below 4 GiB";
@@ -196,7 +192,7 @@ void native_run(const struct insn_case *c, struct outcome *out)
 	memory_write(c->memory);
 	memset((void *)(uintptr_t)COUNTER, 0, 64);
 	memcpy(code, c->code, c->len);
-	case_end(c, TRAMPOLINE, code + c->len);
+	case_end(c, code + c->len);
 	memcpy(area->gpr, c->in.gpr, sizeof(area->gpr));
 	area->eflags = c->in.eflags | FL_IF | FL_R1;
 	area->eip = c->in.eip;
@@ -228,7 +224,7 @@ void native_fini(void)
 	struct itimerval never = { 0 };
 
 	setitimer(ITIMER_REAL, &never, NULL);
-	munmap((void *)(uintptr_t)AREA, 8192);
+	munmap((void *)(uintptr_t)NATIVE_AREA, 8192);
 	munmap((void *)(uintptr_t)GUEST_CODE, CODE_PAGES * 4096);
 	munmap((void *)(uintptr_t)GUEST_DATA, DATA_PAGES * 4096);
 	munmap((void *)(uintptr_t)GUEST_STACK, STACK_PAGES * 4096);

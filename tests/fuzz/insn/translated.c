@@ -157,13 +157,13 @@ static void set_state(struct translated *t, const struct insn_case *c)
 static void set_memory(struct translated *t, const struct insn_case *c)
 {
 	u8 code[MAX_CODE], *w = t->mmu.window;
-	u32 len = c->len + END_LEN, at = GUEST_CODE + c->at, first = PAGE_SIZE - (at & PAGE_MASK);
+	u32 len = c->len, at = GUEST_CODE + c->at, first = PAGE_SIZE - (at & PAGE_MASK);
 
 	memcpy(w + GUEST_DATA, t->image[c->memory], DATA_RW_PAGES * 4096);
 	memcpy(w + GUEST_STACK, t->image[c->memory] + DATA_PAGES * 4096, STACK_PAGES * 4096);
 	memset(w + COUNTER, 0, 64);
 	memcpy(code, c->code, c->len);
-	case_end(c, 0, code + c->len);
+	len += case_end(c, code + len);
 	memcpy(w + at, code, len);
 	tr_write_notify(t->vcpu.tr, at, len < first ? len : first);
 	if (len > first)
