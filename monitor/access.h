@@ -108,11 +108,13 @@ struct stack {
 	u32 sp;			/* all of ESP; with a 16-bit stack segment only the low half moves */
 	u32 mask;
 	int acc;
+	u8 *host;		/* after stack_prepare(), when all of it lies in one page of RAM: host address of offset `low` */
+	u32 low;
 };
 
 static inline struct stack stack_at(const struct cpu_seg *ss, u32 sp, int acc)
 {
-	return (struct stack){ ss, sp, ss->attr & SA_DB ? 0xffffffffu : 0xffffu, acc };
+	return (struct stack){ .ss = ss, .sp = sp, .mask = ss->attr & SA_DB ? 0xffffffffu : 0xffffu, .acc = acc };
 }
 
 static inline struct stack stack_current(const struct cpu_state *cs)
@@ -123,13 +125,16 @@ static inline struct stack stack_current(const struct cpu_state *cs)
 static inline void stack_move(struct stack *s, u32 by) { s->sp = (s->sp & ~s->mask) | ((s->sp + by) & s->mask); }
 
 /* False if the limit forbids `count` pushes of `size` bytes; raises #PF if a page does. */
-bool stack_prepare(struct cpu_state *cs, const struct stack *s, u32 count, u32 size);
+bool stack_prepare(struct cpu_state *cs, struct stack *s, u32 count, u32 size);
 /* The index-th element of `size` bytes above the stack pointer, `skip` bytes further; #SS(0) outside the limit. */
 u32 stack_peek(struct cpu_state *cs, const struct stack *s, u32 index, u32 size, u32 skip);
 
 static inline void stack_push(struct cpu_state *cs, struct stack *s, u32 value, u32 size)
 {
 	stack_move(s, -size);
-	acc_write(cs, s->ss->base + (s->sp & s->mask), value, (int)size, s->acc);
+	if (likely(s->host))
+		host_store(s->host + ((s->sp & s->mask) - s->low), value, (int)size);
+	else
+		acc_write(cs, s->ss->base + (s->sp & s->mask), value, (int)size, s->acc);
 }
 #endif

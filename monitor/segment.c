@@ -143,14 +143,19 @@ void seg_check(struct cpu_state *cs, int seg, u32 off, u32 size, bool write)
 		cpu_raise(cs, seg == S_SS ? VEC_SS : VEC_GP, 0);
 }
 
-bool stack_prepare(struct cpu_state *cs, const struct stack *s, u32 count, u32 size)
+bool stack_prepare(struct cpu_state *cs, struct stack *s, u32 count, u32 size)
 {
 	u32 top = s->sp & s->mask, bytes = count * size;
 
 	if (likely(top >= bytes)) {
+		gla_t lin = s->ss->base + (top - bytes);
+
 		if (!seg_in_limit(s->ss, top - bytes, bytes))
 			return false;
-		acc_probe_write(cs, s->ss->base + (top - bytes), bytes, s->acc);
+		s->low = top - bytes;
+		s->host = acc_in_page(lin, bytes) ? acc_table_write(cs, lin, s->acc) : NULL;
+		if (!s->host)
+			mmu_probe(cs, (u32)lin, bytes, s->acc | ACC_WRITE);
 		return true;
 	}
 	for (u32 i = 1; i <= count; i++) {	/* wraps around: element by element */
