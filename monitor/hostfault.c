@@ -24,6 +24,8 @@ static void on_signal(int sig, siginfo_t *info, void *ucontext)
 	if (running && tr_recover(running, ucontext))
 		return;
 	sigaction(sig, &before[sig], NULL);	/* not ours: it happens again, to the handler of before */
+	if (info->si_code <= 0)			/* or it was sent to us */
+		raise(sig);
 }
 
 static void install(void)

@@ -93,6 +93,14 @@ static void check_alignment(struct cpu_state *cs, gla_t lin, u32 size)
 		cpu_raise(cs, VEC_AC, 0);
 }
 
+static bool writes_code(const struct mmu *mmu, const struct commit_piece piece[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (piece[i].len && tr_overlaps_code(mmu->vcpu->tr, piece[i].gpa, piece[i].len))
+			return true;
+	return false;
+}
+
 u64 mmu_slow(struct cpu_state *cs, gla_t lin, u32 info)
 {
 	struct mmu *mmu = mmu_of(cs);
@@ -116,6 +124,10 @@ u64 mmu_slow(struct cpu_state *cs, gla_t lin, u32 info)
 	if (size > first) {
 		resolve(cs, wrap(cs, lin + first), acc, &w);
 		piece[1] = (struct commit_piece){ w.gpa, size - first };
+	}
+	if (info & MEM_MORE && !(cs->mode & MK_STEP) && writes_code(mmu, piece)) {
+		cs->inhibit = 1;
+		cpu_leave(cs);
 	}
 	return bounce(cs, mmu, lin, info, piece);
 }

@@ -141,7 +141,7 @@ static void emit_insns(struct tctx *t)
 		cold_room(t, 60);
 		map_insn(t);
 		if (i->len == 0)
-			raise(t, 13, 0);
+			raise_fault(t, 13, 0);
 		else
 			rules[i->rule].fn(t, i);
 	}

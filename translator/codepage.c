@@ -89,6 +89,16 @@ static bool overlaps(const struct blk *b, gpa_t lo, gpa_t hi)
 	return (b->gpa < hi && b->gpa + b->len > lo) || (b->len2 && b->gpa2 < hi && b->gpa2 + b->len2 > lo);
 }
 
+bool tr_overlaps_code(struct translator *tr, gpa_t gpa, u32 len)
+{
+	struct blk **h = gpa >> 32 ? NULL : head(tr, gpa, false);
+
+	for (struct blk *b = h ? *h : NULL; b; b = b->page_next[side(b, gpa)])
+		if (overlaps(b, gpa, gpa + len))
+			return true;
+	return false;
+}
+
 void tr_write_notify(struct translator *tr, gpa_t gpa, u32 len)
 {
 	gpa_t end = gpa + len;

@@ -307,6 +307,8 @@ static enum decode_status convert(const struct decoder *d, struct insn *i, const
 	}
 	i->rule = rule_of(d, z, i->feature);
 	/* x87 forms that store an environment have an operand size; MMX and SSE have none */
+	if (i->map == 1 && i->opcode == 0xae && i->feature != TF_FXSR && i->mem_size == 64)
+		i->mem_size = 1;	/* CLFLUSH, CLFLUSHOPT, CLWB: the line is named by one byte, and no page behind it is touched */
 	i->no_66 = (is_vector_feature(i->feature) && i->map != 0 && i->feature != TF_CMOV && z->mnemonic != ZYDIS_MNEMONIC_CRC32) ||
 		z->mnemonic == ZYDIS_MNEMONIC_CMPXCHG8B;
 	i->force_rex = i->rex_w || (z->attributes & ZYDIS_ATTRIB_HAS_REX);

@@ -146,7 +146,7 @@ void callout(struct tctx *t, enum callout_id id, u32 arg)
 		t->ended = true;
 }
 
-void raise(struct tctx *t, int vector, int error)
+void raise_fault(struct tctx *t, int vector, int error)
 {
 	if (error != TR_NO_ERR)
 		store_op_imm(t, 0, error);
@@ -155,5 +155,5 @@ void raise(struct tctx *t, int vector, int error)
 
 void rule_ud(struct tctx *t, const struct insn *i)
 {
-	raise(t, 6, TR_NO_ERR);
+	raise_fault(t, 6, TR_NO_ERR);
 }

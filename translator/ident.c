@@ -9,7 +9,7 @@
 
 struct ident {
 	int reg, rm, vvvv, opc;		/* host numbers of the GPR fields, or -1 */
-	bool uses_high;			/* some operand is AH CH DH BH */
+	bool uses_high, uses_ch;	/* some operand is AH CH DH BH; CH */
 	bool uses_ecx, writes_ecx;	/* ECX must be in rcx; must be copied back */
 	bool mem;
 };
@@ -98,12 +98,15 @@ static void emit_tail(struct tctx *t, const struct insn *i)
 		em8(&t->e, is4 ? i->bytes[k] & 0x7f : i->bytes[k]);
 }
 
-/* Host number of a GPR operand; `low`: only registers below 8 may be named. */
-static int pick(const struct tctx *t, const struct operand *o, bool low)
+/* Host number of a GPR operand; `low`: only registers below 8 may be named. ESP goes through ecx, or through eax where CH needs that
+ * (MOVZX, MOVSX, CRC32 with ESP and CH: they have no other operands). */
+static int pick(const struct tctx *t, const struct operand *o, bool low, bool uses_ch)
 {
 	if (o->high)
 		return o->reg + 4;
-	return low && (o->reg == R_ECX || o->reg == R_ESP) ? RCX : gpr_host(t, o->reg);
+	if (low && o->reg == R_ESP)
+		return uses_ch ? RAX : RCX;
+	return low && o->reg == R_ECX ? RCX : gpr_host(t, o->reg);
 }
 
 static void scan(const struct tctx *t, const struct insn *i, struct ident *d)
@@ -116,7 +119,7 @@ static void scan(const struct tctx *t, const struct insn *i, struct ident *d)
 	d->opc = -1;
 	for (int k = 0; k < i->nops; k++)
 		if (i->op[k].kind == OPK_GPR && i->op[k].high && i->op[k].enc != ENC_IMPLICIT)
-			d->uses_high = true;
+			d->uses_high = true, d->uses_ch |= i->op[k].reg == R_ECX;
 	for (int k = 0; k < i->nops; k++) {
 		const struct operand *o = &i->op[k];
 
@@ -127,15 +130,15 @@ static void scan(const struct tctx *t, const struct insn *i, struct ident *d)
 			d->writes_ecx |= o->wr;
 		}
 		switch (o->enc) {
-		case ENC_REG:    d->reg = pick(t, o, d->uses_high); break;
-		case ENC_RM:     d->rm = pick(t, o, d->uses_high); break;
+		case ENC_REG:    d->reg = pick(t, o, d->uses_high, d->uses_ch); break;
+		case ENC_RM:     d->rm = pick(t, o, d->uses_high, d->uses_ch); break;
 		case ENC_VVVV:   d->vvvv = gpr_host(t, o->reg); break;
-		case ENC_OPCODE: d->opc = pick(t, o, d->uses_high); break;
+		case ENC_OPCODE: d->opc = pick(t, o, d->uses_high, d->uses_ch); break;
 		}
 	}
 }
 
-/* ESP beside a high byte register (MOVZX ESP, AH and the like): it goes through rcx too. */
+/* ESP beside a high byte register (MOVZX ESP, AH and the like): see pick(). */
 static const struct operand *esp_operand(const struct insn *i)
 {
 	for (int k = 0; k < i->nops; k++)
@@ -148,6 +151,7 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 {
 	struct emit *e = &t->e;
 	const struct operand *esp = d->uses_high ? esp_operand(i) : NULL;
+	int esp_in = d->uses_ch ? RAX : RCX;
 
 	if (d->mem && d->uses_high) {		/* the address needs a low register that the instruction does not use */
 		em_mov_rr(e, 1, R12, RSI);
@@ -159,8 +163,10 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 	}
 	if (d->uses_ecx)
 		em_mov_rr(e, 0, RCX, gpr_host(t, R_ECX));
-	else if (esp)
-		em_mov_rr(e, 0, RCX, gpr_host(t, R_ESP));
+	if (esp && d->uses_ch)
+		em_mov_rr(e, 1, R12, RAX);
+	if (esp)
+		em_mov_rr(e, 0, esp_in, gpr_host(t, R_ESP));
 	if (i->vex)
 		emit_vex(t, i, d->reg, d->rm, d->vvvv, d->mem, m);
 	else
@@ -171,8 +177,10 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 	if (esp && esp->wr) {
 		if (esp->size == 2)
 			em8(e, 0x66);
-		em_mov_rr(e, 0, gpr_host(t, R_ESP), RCX);
+		em_mov_rr(e, 0, gpr_host(t, R_ESP), esp_in);
 	}
+	if (esp && d->uses_ch)
+		em_mov_rr(e, 1, RAX, R12);
 	if (d->mem && d->uses_high)
 		em_mov_rr(e, 1, RSI, R12);
 }

@@ -202,7 +202,7 @@ void mem_load(struct tctx *t, int dst, u32 size)
 
 void mem_store(struct tctx *t, int src, u32 size)
 {
-	int h = mem_begin(t, size, MEM_WRITE);
+	int h = mem_begin(t, size, MEM_WRITE | MEM_MORE);
 
 	if (size == 1)
 		em_store8(&t->e, MEM_OP, src);
@@ -215,7 +215,7 @@ void mem_store(struct tctx *t, int src, u32 size)
 
 void mem_store_imm(struct tctx *t, u32 imm, u32 size)
 {
-	int h = mem_begin(t, size, MEM_WRITE);
+	int h = mem_begin(t, size, MEM_WRITE | MEM_MORE);
 
 	if (size == 1)
 		em_store_i8(&t->e, MEM_OP, imm);
@@ -249,7 +249,7 @@ static void cold_mem(struct tctx *t, struct cold *c)
 		for (u8 *p = c->op; p < c->op_end; p++)
 			em8(e, *p);
 		store_next(t, insn_end(t, c->insn));
-		em_call(e, t->tr->stub.commit);
+		em_call(e, t->mk & MK_STEP ? t->tr->stub.commit_stay : t->tr->stub.commit);
 	}
 	em_jmp(e, c->back);
 }

@@ -36,7 +36,7 @@ static void mov_from_seg(struct tctx *t, const struct insn *i)
 static void mov_to_seg(struct tctx *t, const struct insn *i)
 {
 	if (i->op[0].reg == S_CS) {
-		raise(t, 6, TR_NO_ERR);
+		raise_fault(t, 6, TR_NO_ERR);
 		return;
 	}
 	load_rm16(t, i, &i->op[1]);

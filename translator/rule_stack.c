@@ -231,7 +231,6 @@ void rule_popf(struct tctx *t, const struct insn *i)
 
 void rule_enter(struct tctx *t, const struct insn *i)
 {
-	struct emit *e = &t->e;
 	int level = i->imm2 & 31, size = i->opsize;
 
 	if (level) {
@@ -239,10 +238,13 @@ void rule_enter(struct tctx *t, const struct insn *i)
 		callout(t, CO_ENTER, size | level << 8);
 		return;
 	}
+	if (i->imm) {	/* the new top of the stack must be writable, though nothing is written (SDM vol. 2, ENTER) */
+		stack_address(t, -size - (s32)(u16)i->imm);
+		mem_segment(t, S_SS, size, MEM_READ | MEM_WRITE);
+		mem_end(t, mem_begin(t, size, MEM_READ | MEM_WRITE));
+	}
 	push_reg(t, gpr_host(t, R_EBP), size);
 	gpr_write(t, R_EBP, esp(t), size);
-	if (ss16(t) && size == 4)	/* EBP's upper half becomes zero: the frame pointer is the 16-bit SP */
-		em_movzx16(e, gpr_host(t, R_EBP), esp(t));
 	stack_adjust(t, -(s32)(u16)i->imm);
 }
 

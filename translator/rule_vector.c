@@ -14,11 +14,11 @@ static bool trapped(struct tctx *t, const struct insn *i)
 	bool xmm = i->feature != TF_FPU && i->feature != TF_MMX && i->feature != TF_FXSR && i->feature != TF_CMOV && !is_x87(i);
 
 	if (i->vex && t->mk & MK_NO_AVX) {
-		raise(t, 6, TR_NO_ERR);
+		raise_fault(t, 6, TR_NO_ERR);
 		return true;
 	}
 	if (!i->vex && xmm && t->mk & MK_NO_SSE) {
-		raise(t, 6, TR_NO_ERR);
+		raise_fault(t, 6, TR_NO_ERR);
 		return true;
 	}
 	if (t->mk & MK_NO_FPU) {
@@ -53,7 +53,7 @@ void rule_vector(struct tctx *t, const struct insn *i)
 	if (trapped(t, i))
 		return;
 	if (i->mem_vsib) {	/* gathers: see docs/translator.md */
-		raise(t, 6, TR_NO_ERR);
+		raise_fault(t, 6, TR_NO_ERR);
 		return;
 	}
 	fpu_check(t, i, 0);
@@ -95,7 +95,7 @@ void rule_xsave(struct tctx *t, const struct insn *i)
 		return;
 	}
 	if (t->mk & MK_NO_SSE) {
-		raise(t, 6, TR_NO_ERR);
+		raise_fault(t, 6, TR_NO_ERR);
 		return;
 	}
 	fpu_check(t, i, 0);

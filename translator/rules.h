@@ -68,7 +68,7 @@ void mem_end(struct tctx *t, int handle);
 int  mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access);
 /* Plain moves between a host register and [r8] (linear): zero-extended loads. */
 void mem_load(struct tctx *t, int dst, u32 size);
-void mem_store(struct tctx *t, int src, u32 size);	/* byte stores: src any host register's low byte */
+void mem_store(struct tctx *t, int src, u32 size);	/* byte stores: src any host register's low byte. More of the instruction may follow */
 void mem_store_imm(struct tctx *t, u32 imm, u32 size);
 
 void cold_emit(struct tctx *t);
@@ -94,7 +94,7 @@ void store_next(struct tctx *t, u64 eip);
 void callout(struct tctx *t, enum callout_id id, u32 arg);	/* operands are in cs->op already; END ones end the block */
 void store_op(struct tctx *t, int n, int host_reg);		/* cs->op[n] = register */
 void store_op_imm(struct tctx *t, int n, u32 imm);
-void raise(struct tctx *t, int vector, int error);		/* ends the block */
+void raise_fault(struct tctx *t, int vector, int error);		/* ends the block */
 int  cold_exit(struct tctx *t, u8 *stub, u64 rip);		/* a cold stub that stores rip and leaves; for short_jump() */
 void short_jump(struct tctx *t, u8 *disp, int cold);		/* the short jump at disp goes to that cold stub */
 void fpu_check(struct tctx *t, const struct insn *i, int kind);	/* makes sure that FPU state is in the host's registers */

@@ -199,12 +199,12 @@ static void gen_mem(struct translator *tr, struct emit *e)
 	em_jmp(e, restore);
 }
 
-/* Behind a write that may have landed in the bounce buffer; cs->next_rip is set. Leaves the block if code was written. */
-static void gen_commit(struct translator *tr, struct emit *e)
+/* Behind a write that may have landed in the bounce buffer; cs->next_rip is set. If code was written it leaves the block, or not (`stay`). */
+static void gen_commit(struct translator *tr, struct emit *e, bool stay)
 {
-	u8 *none, *some, *resync, *not_live;
+	u8 *none, *some, *resync = NULL, *not_live;
 
-	tr->stub.commit = e->p;
+	*(stay ? &tr->stub.commit_stay : &tr->stub.commit) = e->p;
 	em_load(e, 0, RCX, ST(commit_len));
 	none = em_jecxz(e);
 	some = em_jmp8(e);
@@ -224,8 +224,10 @@ static void gen_commit(struct translator *tr, struct emit *e)
 	cs_argument(e);
 	em_store_i8(e, ST(resync), 0);
 	call_c(e, tr->ops->mem_commit);
-	em_alu_mi8(e, 7, ST(resync), 0);
-	resync = em_jcc(e, CC_NE, NULL);
+	if (!stay) {
+		em_alu_mi8(e, 7, ST(resync), 0);
+		resync = em_jcc(e, CC_NE, NULL);
+	}
 	em_rm(e, 0, 0x83, 7, SCRATCH(3));
 	em8(e, 0);
 	not_live = em_jcc8(e, CC_E);
@@ -235,7 +237,8 @@ static void gen_commit(struct translator *tr, struct emit *e)
 	load_flags(e);
 	load_regs(e);
 	em_ret(e);
-
+	if (stay)
+		return;
 	em_patch(resync, e->p);
 	em_load(e, 1, RAX, ST(next_rip));
 	em_store(e, 1, ST(rip), RAX);
@@ -329,7 +332,8 @@ bool stubs_init(struct translator *tr)
 	gen_exits(tr, &e);
 	gen_fpu_load(tr, &e);
 	gen_mem(tr, &e);
-	gen_commit(tr, &e);
+	gen_commit(tr, &e, false);
+	gen_commit(tr, &e, true);
 	gen_get_eflags(tr, &e);
 	for (int id = 0; id < CO_MAX; id++)
 		gen_callout(tr, &e, id, flow[id] == END);

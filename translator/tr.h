@@ -61,7 +61,7 @@ enum exit_reason { EX_AGAIN, EX_LINK, EX_MISS, EX_PEND, EX_STEP, EX_SHADOW };
 struct stubs {
 	void (*enter)(struct cpu_state *cs, const void *target);
 	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow;
-	u8 *mem, *commit, *fpu_load, *get_eflags, *set_eflags;
+	u8 *mem, *commit, *commit_stay, *fpu_load, *get_eflags, *set_eflags;
 	u8 *callout[CO_MAX];
 };
 

@@ -26,6 +26,7 @@ enum mem_info {
 	MEM_WRITE = 1 << 12,	/* write, or read-modify-write when MEM_READ is set too */
 	MEM_READ  = 1 << 13,
 	MEM_SUPER = 1 << 14,	/* supervisor access whatever the CPL is */
+	MEM_MORE  = 1 << 15,	/* the instruction is not done with this write: see below */
 };
 
 enum tr_exit {
@@ -53,7 +54,10 @@ struct tr_ops {
 	/* The whole slow path: page faults (raised, no return), page crossings, MMIO, pages with code. Returns a delta as above; it may
 	 * point into cs->bounce (data read beforehand if MEM_READ, or if the operand is only partly written), with cs->commit_lin and
 	 * cs->commit_len set for a write; then translated code calls mem_commit after the instruction. Offsets inside bounce keep the
-	 * address's low six bits. */
+	 * address's low six bits.
+	 * A write into translated code ends the block behind the instruction. Where more of the instruction follows (MEM_MORE: CALL has yet to
+	 * move ESP and to jump) that is impossible, so when tr_overlaps_code() says that it will happen mem_slow sets cs->inhibit and leaves:
+	 * the run loop then executes the instruction alone, in a block of its own (MK_STEP), where no write ends the block. */
 	u64 (*mem_slow)(struct cpu_state *cs, gla_t lin, u32 info);
 	/* Writes commit_len bytes from bounce to commit_lin. Must call tr_write_notify() for RAM. */
 	void (*mem_commit)(struct cpu_state *cs);
@@ -93,6 +97,7 @@ void tr_abandoned(struct translator *tr);
 /* Bytes of guest-physical memory changed (by the guest, a device or the host): drops the blocks made from them.
  * Cheap when the page holds no code. */
 void tr_write_notify(struct translator *tr, gpa_t gpa, u32 len);
+bool tr_overlaps_code(struct translator *tr, gpa_t gpa, u32 len);	/* would tr_write_notify() drop something? */
 bool tr_page_has_code(struct translator *tr, gpa_t gpa);
 /* Drops every block. */
 void tr_flush(struct translator *tr);

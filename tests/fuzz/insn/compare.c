@@ -9,7 +9,7 @@
  *     which of two faults of one instruction is raised when both are of the last class of SDM vol. 3, table 6-2 (page fault, #GP or #SS of
  *     the operand, #MF, #XM), and which of CMPS' two page faults;
  *     what a faulting ENTER has written below ESP, what a faulting POPA has popped, what a faulting MMX or conversion instruction did to
- *     the x87 tag word, TOP and MXCSR; which byte of an FPU image CR2 names.
+ *     the x87 tag word, TOP and MXCSR; which byte of an FPU image, or of ENTER's, PUSHA's and POPA's part of the stack CR2 names.
  * Not as the processor, and listed in docs/: masked moves (MASKMOVQ, VMASKMOV ...) fault as if no byte were masked out, and an x87 store
  * that an unmasked exception suppresses faults on its operand.
  */
@@ -99,6 +99,12 @@ static bool is_fpu_image(ZydisMnemonic m)
 		m == ZYDIS_MNEMONIC_FNSTENV || m == ZYDIS_MNEMONIC_FLDENV;
 }
 
+/* Several pushes or pops, in an order of the processor's own. */
+static bool is_multi_stack(ZydisMnemonic m)
+{
+	return m == ZYDIS_MNEMONIC_ENTER || m == ZYDIS_MNEMONIC_PUSHA || m == ZYDIS_MNEMONIC_PUSHAD || m == ZYDIS_MNEMONIC_POPA || m == ZYDIS_MNEMONIC_POPAD;
+}
+
 static bool operand_fault(int vector) { return vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
 
 static bool fault_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
@@ -115,7 +121,7 @@ static bool fault_same(const struct insn_case *c, const struct outcome *n, const
 		return false;
 	return n->vector != 14 || n->address == t->address ||
 		(faulting(c, n, t, &insn) && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic) ||
-						is_fpu_image(insn.mnemonic)));
+						is_fpu_image(insn.mnemonic) || is_multi_stack(insn.mnemonic)));
 }
 
 /* What a fault may have changed although the instruction is restarted. */
@@ -140,9 +146,9 @@ static bool needless_fault(const struct insn_case *c, const struct outcome *n, c
 {
 	ZydisDecodedInstruction insn;
 
-	if (t->vector != 14 || !insn_at(c, t->r.eip, &insn))
+	if (!operand_fault(t->vector) || !insn_at(c, t->r.eip, &insn))
 		return false;
-	return is_masked_move(insn.mnemonic) || (insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 && n->fpu.fsw & 0x80);
+	return is_masked_move(insn.mnemonic) || ((insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn.mnemonic == ZYDIS_MNEMONIC_FISTTP) && n->fpu.fsw & 0x80);
 }
 
 /* Linear address of the first difference in memory, 0 if there is none. */
@@ -166,7 +172,7 @@ bool outcome_same(const struct insn_case *c, const struct outcome *n, const stru
 	u32 flags = COMPARED_FLAGS & ~c->undefined;
 	struct forgiven f = forgive(c, n, t);
 
-	if (n->vector == OUT_TIMEOUT || needless_fault(c, n, t))
+	if (n->vector == OUT_TIMEOUT || n->vector == 17 || needless_fault(c, n, t))
 		return true;
 	return fault_same(c, n, t) && (f.gpr || !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr))) && !((n->r.eflags ^ t->r.eflags) & flags) &&
 		(f.fpu || fpu_same(&n->fpu, &t->fpu)) && !memory_difference(c, n, t);

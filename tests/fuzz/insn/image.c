@@ -11,9 +11,8 @@ u32 case_code_base(const struct insn_case *c)
 }
 
 /* jmp far END_SELECTOR:END_TARGET with a 32-bit offset, which 16-bit code needs a prefix for. */
-u32 case_end(const struct insn_case *c, u8 *out)
+void case_end(const struct insn_case *c, u8 *out)
 {
-	u8 *start = out;
 	u32 target = END_TARGET;
 	u16 sel = END_SELECTOR;
 
@@ -22,7 +21,6 @@ u32 case_end(const struct insn_case *c, u8 *out)
 	*out++ = 0xea;
 	memcpy(out, &target, 4);
 	memcpy(out + 4, &sel, 2);
-	return (u32)(out + 6 - start);
 }
 
 /* Values at which instructions change their minds, as bytes of every kind of number. */

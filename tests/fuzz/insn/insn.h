@@ -18,6 +18,7 @@
 
 #define GUEST_CODE     0x10000000u
 #define CODE_PAGES     2u
+#define CODE_FILL      0xcc		/* INT3 where no code is: wild jumps end at once */
 #define GUEST_DATA     0x20000000u
 #define DATA_RW_PAGES  4u
 #define DATA_PAGES     5u
@@ -28,7 +29,7 @@
 #define COUNTER        (GUEST_STACK + 0x8000u)	/* a page of its own: loop counters of the generator */
 
 #define END_SELECTOR   0x33		/* the host's 64-bit code segment */
-#define NATIVE_AREA    0x08000000u	/* two pages that native.c needs at absolute addresses; the second is where the final jump goes */
+#define NATIVE_AREA    0x6b8d4000	/* two pages that native.c needs at absolute addresses; the second is where the final jump goes */
 #define END_TARGET     (NATIVE_AREA + 0x1000)
 #define FLAT_CODE      0x23
 #define FLAT_DATA      0x2b
@@ -88,7 +89,7 @@ struct outcome {
 
 /* Most bytes that case_end() writes. */
 #define END_LEN 8
-u32  case_end(const struct insn_case *c, u8 *out);	/* returns how many */
+void case_end(const struct insn_case *c, u8 *out);
 u32  case_code_base(const struct insn_case *c);
 /* The memory image that a case starts with. */
 #define MEMORY_IMAGES 8

@@ -1,3 +1,4 @@
+/* cflags: -mno-red-zone */
 /*
  * native.c - runs a case on the bare processor, in compatibility mode, from this 64-bit process.
  *
@@ -40,6 +41,9 @@ struct native_area {
 	u32 error, address, out_eip;
 };
 _Static_assert(offsetof(struct native_area, fpu) == 128 && offsetof(struct native_area, out_fpu) == 960, "offsets in native_enter");
+#define STRING_(x) #x
+#define STRING(x)  STRING_(x)
+#define AREA       STRING(NATIVE_AREA)
 #define area ((struct native_area *)(uintptr_t)NATIVE_AREA)
 
 void native_enter(void);
@@ -50,26 +54,26 @@ __asm__(
 	".globl native_enter, native_exit, native_fault_exit\n"
 	"native_enter:\n"
 	"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-	"	stmxcsr 0x08000000+112\n"
-	"	mov %rsp, 0x08000000+56\n"
-	"	mov $7, %eax; xor %edx, %edx; xrstor 0x08000000+128\n"
-	"	movw 0x08000000+48, %ds; movw 0x08000000+48, %es; movw 0x08000000+50, %gs\n"
-	"	pushq 0x08000000+32; popfq\n"
-	"	mov 0x08000000+0, %eax; mov 0x08000000+4, %ecx; mov 0x08000000+8, %edx; mov 0x08000000+12, %ebx\n"
-	"	mov 0x08000000+20, %ebp; mov 0x08000000+24, %esi; mov 0x08000000+28, %edi\n"
-	"	movw 0x08000000+46, %ss; mov 0x08000000+16, %esp\n"
-	"	ljmpl *0x08000000+40\n"
+	"	stmxcsr " AREA "+112\n"
+	"	mov %rsp, " AREA "+56\n"
+	"	mov $7, %eax; xor %edx, %edx; xrstor " AREA "+128\n"
+	"	movw " AREA "+48, %ds; movw " AREA "+48, %es; movw " AREA "+50, %gs\n"
+	"	pushq " AREA "+32; popfq\n"
+	"	mov " AREA "+0, %eax; mov " AREA "+4, %ecx; mov " AREA "+8, %edx; mov " AREA "+12, %ebx\n"
+	"	mov " AREA "+20, %ebp; mov " AREA "+24, %esi; mov " AREA "+28, %edi\n"
+	"	movw " AREA "+46, %ss; mov " AREA "+16, %esp\n"
+	"	ljmpl *" AREA "+40\n"
 	"native_exit:\n"
-	"	mov %eax, 0x08000000+64; mov %ecx, 0x08000000+68; mov %edx, 0x08000000+72; mov %ebx, 0x08000000+76\n"
-	"	mov %esp, 0x08000000+80; mov %ebp, 0x08000000+84; mov %esi, 0x08000000+88; mov %edi, 0x08000000+92\n"
-	"	mov 0x08000000+56, %rsp\n"
-	"	pushfq; popq 0x08000000+96\n"
-	"	mov $7, %eax; xor %edx, %edx; xsave 0x08000000+960\n"
+	"	mov %eax, " AREA "+64; mov %ecx, " AREA "+68; mov %edx, " AREA "+72; mov %ebx, " AREA "+76\n"
+	"	mov %esp, " AREA "+80; mov %ebp, " AREA "+84; mov %esi, " AREA "+88; mov %edi, " AREA "+92\n"
+	"	mov " AREA "+56, %rsp\n"
+	"	pushfq; popq " AREA "+96\n"
+	"	mov $7, %eax; xor %edx, %edx; xsave " AREA "+960\n"
 	"native_fault_exit:\n"
-	"	mov $0x2b, %eax; mov %eax, %ss; mov 0x08000000+56, %rsp\n"
+	"	mov $0x2b, %eax; mov %eax, %ss; mov " AREA "+56, %rsp\n"
 	"	xor %eax, %eax; mov %eax, %ds; mov %eax, %es; mov %eax, %gs\n"
 	"	pushq $0x202; popfq\n"
-	"	fninit; vzeroupper; ldmxcsr 0x08000000+112\n"
+	"	fninit; vzeroupper; ldmxcsr " AREA "+112\n"
 	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
 	"	ret\n"
 );
@@ -102,7 +106,10 @@ static void capture(ucontext_t *uc, int vector)
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	bool in_guest = ((u64)uc->uc_mcontext.gregs[REG_CSGSFS] & 0xffff) != END_SELECTOR;
+	bool in_guest;
+
+	__asm__ volatile("pushfq; andl $0xfffbffff, (%%rsp); popfq" ::: "cc", "memory");	/* the kernel leaves the guest's AC set */
+	in_guest = ((u64)uc->uc_mcontext.gregs[REG_CSGSFS] & 0xffff) != END_SELECTOR;
 
 	if (sig == SIGALRM) {
 		if (area->active && in_guest && area->serial == area->seen) {
@@ -112,6 +119,14 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 			translated_signal(sig, info, uc);
 		}
 		area->seen = area->serial;
+		return;
+	}
+	if (area->active && sig == SIGTRAP && uc->uc_mcontext.gregs[REG_RIP] == END_TARGET) {
+		u32 eip = area->out_eip;	/* POPF set TF: the trap comes behind the final jump */
+
+		capture(uc, -1);
+		area->out_eip = eip;
+		leave_native(uc);
 		return;
 	}
 	if (area->active && in_guest) {
@@ -167,8 +182,8 @@ bool native_init(bool *have_16, const char **err)
 	memory_image(0, data, unused);
 	memcpy((void *)(uintptr_t)GUEST_DATA, data, sizeof(data));
 	mprotect((void *)(uintptr_t)(GUEST_DATA + DATA_RW_PAGES * 4096), (DATA_PAGES - DATA_RW_PAGES) * 4096, PROT_READ);
-	memcpy(code, "\xff\x25\0\0\0\0", 6);	/* jmp *0(%rip) */
-	memcpy(code + 6, &target, 8);
+	memcpy(code, "\xff\x25\2\0\0\0", 6);	/* jmp *2(%rip): aligned, for AC may be set */
+	memcpy(code + 8, &target, 8);
 	mprotect(code, 4096, PROT_READ | PROT_EXEC);
 	stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL)) {
@@ -191,6 +206,7 @@ void native_run(const struct insn_case *c, struct outcome *out)
 
 	memory_write(c->memory);
 	memset((void *)(uintptr_t)COUNTER, 0, 64);
+	memset((void *)(uintptr_t)GUEST_CODE, CODE_FILL, CODE_PAGES * 4096);
 	memcpy(code, c->code, c->len);
 	case_end(c, code + c->len);
 	memcpy(area->gpr, c->in.gpr, sizeof(area->gpr));

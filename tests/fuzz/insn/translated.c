@@ -156,18 +156,16 @@ static void set_state(struct translated *t, const struct insn_case *c)
 /* Code appears as a device's DMA would bring it: the translator is told. */
 static void set_memory(struct translated *t, const struct insn_case *c)
 {
-	u8 code[MAX_CODE], *w = t->mmu.window;
-	u32 len = c->len, at = GUEST_CODE + c->at, first = PAGE_SIZE - (at & PAGE_MASK);
+	u8 *w = t->mmu.window, *code = w + GUEST_CODE + c->at;
 
 	memcpy(w + GUEST_DATA, t->image[c->memory], DATA_RW_PAGES * 4096);
 	memcpy(w + GUEST_STACK, t->image[c->memory] + DATA_PAGES * 4096, STACK_PAGES * 4096);
 	memset(w + COUNTER, 0, 64);
+	memset(w + GUEST_CODE, CODE_FILL, CODE_PAGES * 4096);
 	memcpy(code, c->code, c->len);
-	len += case_end(c, code + len);
-	memcpy(w + at, code, len);
-	tr_write_notify(t->vcpu.tr, at, len < first ? len : first);
-	if (len > first)
-		tr_write_notify(t->vcpu.tr, at + first, len - first);
+	case_end(c, code + c->len);
+	for (u32 page = 0; page < CODE_PAGES; page++)
+		tr_write_notify(t->vcpu.tr, GUEST_CODE + page * 4096, 4096);
 }
 
 static void run(struct translated *t)
