@@ -63,21 +63,19 @@ static bool in_fpu_env(const struct insn_case *c, u32 lin)
 	return false;
 }
 
-static bool insn_at(const struct insn_case *c, u32 eip, ZydisDecodedInstruction *insn)
+/* The instruction at which it stopped. */
+static bool stopped_at(const struct insn_case *c, const struct outcome *o, ZydisDecodedInstruction *insn)
 {
 	ZydisDecoder d;
-	u32 at = eip - c->in.eip;
 
-	if (at >= c->len)
-		return false;
 	ZydisDecoderInit(&d, c->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32, c->code16 ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
-	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d, NULL, c->code + at, c->len - at, insn));
+	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d, NULL, o->at_eip, sizeof(o->at_eip), insn));
 }
 
 /* The instruction that faulted. False if both did not stop at the same one. */
 static bool faulting(const struct insn_case *c, const struct outcome *n, const struct outcome *t, ZydisDecodedInstruction *insn)
 {
-	return n->vector >= 0 && t->vector >= 0 && n->r.eip == t->r.eip && insn_at(c, n->r.eip, insn);
+	return n->vector >= 0 && t->vector >= 0 && n->r.eip == t->r.eip && stopped_at(c, n, insn);
 }
 
 static bool is_string_compare(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_CMPSB || m == ZYDIS_MNEMONIC_CMPSW || m == ZYDIS_MNEMONIC_CMPSD; }
@@ -117,11 +115,11 @@ static bool fault_same(const struct insn_case *c, const struct outcome *n, const
 		return false;
 	if (n->vector != t->vector)
 		return operand_fault(n->vector) && operand_fault(t->vector);
-	if (n->error != t->error)
-		return false;
-	return n->vector != 14 || n->address == t->address ||
-		(faulting(c, n, t, &insn) && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic) ||
-						is_fpu_image(insn.mnemonic) || is_multi_stack(insn.mnemonic)));
+	if (n->vector != 14 || (n->address == t->address && n->error == t->error))
+		return n->error == t->error;
+	return faulting(c, n, t, &insn) && (is_multi_stack(insn.mnemonic) ||
+					    (n->error == t->error && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic) ||
+								      is_fpu_image(insn.mnemonic))));
 }
 
 /* What a fault may have changed although the instruction is restarted. */
@@ -146,7 +144,7 @@ static bool needless_fault(const struct insn_case *c, const struct outcome *n, c
 {
 	ZydisDecodedInstruction insn;
 
-	if (!operand_fault(t->vector) || !insn_at(c, t->r.eip, &insn))
+	if (!operand_fault(t->vector) || !stopped_at(c, t, &insn))
 		return false;
 	return is_masked_move(insn.mnemonic) || ((insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn.mnemonic == ZYDIS_MNEMONIC_FISTTP) && n->fpu.fsw & 0x80);
 }

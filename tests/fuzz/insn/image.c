@@ -5,9 +5,13 @@
 #include "tests/fuzz/insn/insn.h"
 #include "tests/fuzz/insn/prng.h"
 
-u32 case_code_base(const struct insn_case *c)
+void outcome_code(const struct insn_case *c, struct outcome *out, const u8 *code_pages)
 {
-	return c->code16 ? GUEST_CODE : 0;
+	u32 at = out->r.eip - (c->in.eip - c->at);
+
+	memset(out->at_eip, CODE_FILL, sizeof(out->at_eip));
+	if (at <= CODE_PAGES * 4096 - sizeof(out->at_eip))
+		memcpy(out->at_eip, code_pages + at, sizeof(out->at_eip));
 }
 
 /* jmp far END_SELECTOR:END_TARGET with a 32-bit offset, which 16-bit code needs a prefix for. */

@@ -84,13 +84,15 @@ struct outcome {
 	struct fpu_image fpu;
 	int vector;			/* -1: ran to the end */
 	u32 error, address;		/* address for #PF only */
+	u8 at_eip[15];			/* the bytes there: code may have changed itself */
 	u8 data[DATA_PAGES * 4096], stack[STACK_PAGES * 4096];
 };
 
 /* Most bytes that case_end() writes. */
 #define END_LEN 8
 void case_end(const struct insn_case *c, u8 *out);
-u32  case_code_base(const struct insn_case *c);
+/* Fills out->at_eip from the code pages. */
+void outcome_code(const struct insn_case *c, struct outcome *out, const u8 *code_pages);
 /* The memory image that a case starts with. */
 #define MEMORY_IMAGES 8
 void memory_image(int n, u8 *data, u8 *stack);

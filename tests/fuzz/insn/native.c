@@ -231,6 +231,7 @@ void native_run(const struct insn_case *c, struct outcome *out)
 	out->vector = area->vector;
 	out->error = area->error;
 	out->address = area->address;
+	outcome_code(c, out, (u8 *)(uintptr_t)GUEST_CODE);
 	memcpy(out->data, (void *)(uintptr_t)GUEST_DATA, sizeof(out->data));
 	memcpy(out->stack, (void *)(uintptr_t)GUEST_STACK, sizeof(out->stack));
 }

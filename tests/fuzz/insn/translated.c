@@ -214,6 +214,7 @@ void translated_run(struct translated *t, const struct insn_case *c, struct outc
 	out->vector = t->mmu.vector;
 	out->error = t->mmu.error;
 	out->address = t->mmu.address;
+	outcome_code(c, out, w + GUEST_CODE);
 	memcpy(out->data, w + GUEST_DATA, sizeof(out->data));
 	memcpy(out->stack, w + GUEST_STACK, sizeof(out->stack));
 }
