@@ -66,32 +66,32 @@ void callout_AAD(struct cpu_state *cs, u32 arg)
 	cs->cc = flags_of_byte(al);
 }
 
+/* Offset of the i-th outer frame's pointer, below EBP. */
+static u32 display(u32 ebp, u32 i, u32 size, u32 mask) { return (ebp - i * size) & mask; }
+
 void callout_ENTER(struct cpu_state *cs, u32 arg)
 {
-	u32 size = arg & 15, level = arg >> 8 & 31, ebp = gpr32(cs, R_EBP), frame[32], count = 0, frame_ptr;
+	u32 size = arg & 15, level = arg >> 8 & 31, ebp = gpr32(cs, R_EBP), frame_ptr;
 	struct stack st = stack_current(cs), end;
 
-	frame[count++] = ebp;
-	for (u32 i = 1; i < level; i++) {	/* the outer frames' pointers, below EBP */
-		u32 off = (ebp - i * size) & st.mask;
-
-		seg_check(cs, S_SS, off, size, false);
-		frame[count++] = (u32)acc_read(cs, st.ss->base + off, (int)size, st.acc);
+	for (u32 i = 1; i < level; i++) {	/* everything that can fault comes first */
+		seg_check(cs, S_SS, display(ebp, i, size, st.mask), size, false);
+		acc_read(cs, st.ss->base + display(ebp, i, size, st.mask), (int)size, st.acc);
 	}
-	end = st;
-	stack_move(&end, -size);
-	frame_ptr = end.sp;
-	if (level)
-		frame[count++] = frame_ptr;
-	if (!stack_prepare(cs, &st, count, size))
+	if (!stack_prepare(cs, &st, level + 1, size))
 		cpu_raise(cs, VEC_SS, 0);
 	end = st;
-	stack_move(&end, -(count * size) - (u32)(cs->op[0] & 0xffff));
+	stack_move(&end, -((level + 1) * size) - (u32)(cs->op[0] & 0xffff));
 	if (!seg_in_limit(st.ss, end.sp & end.mask, size))
 		cpu_raise(cs, VEC_SS, 0);
 	acc_probe_write(cs, st.ss->base + (end.sp & end.mask), size, st.acc);
-	for (u32 i = 0; i < count; i++)
-		stack_push(cs, &st, frame[i], size);
+
+	stack_push(cs, &st, ebp, size);
+	frame_ptr = st.sp;
+	for (u32 i = 1; i < level; i++)		/* read one by one: the new frame may lie over the old ones */
+		stack_push(cs, &st, (u32)acc_read(cs, st.ss->base + display(ebp, i, size, st.mask), (int)size, st.acc), size);
+	if (level)
+		stack_push(cs, &st, frame_ptr, size);
 	gpr_put(cs, R_EBP, frame_ptr, size);
 	cs->gpr[R_ESP] = end.sp;
 }

@@ -33,11 +33,12 @@ _Noreturn void fake_end(struct cpu_state *cs, int vector, int error)
 	m->vector = vector;
 	m->error = error == TR_NO_ERR ? 0 : (u32)error;
 	m->address = (u32)cs->cr2;
+	m->ended = true;
 	__builtin_longjmp(m->jmp, 1);
 }
 
 _Noreturn void cpu_raise(struct cpu_state *cs, int vector, int error) { fake_end(cs, vector, error); }
-_Noreturn void cpu_leave(struct cpu_state *cs) { fake_end(cs, OUT_WEIRD, 0); }
+_Noreturn void cpu_leave(struct cpu_state *cs) { __builtin_longjmp(vcpu_of(cs)->mmu->jmp, 1); }
 u8 *mmu_half(struct mmu *mmu, bool user) { return mmu->half; }
 
 static void check(struct cpu_state *cs, u32 lin, int acc)
@@ -102,6 +103,10 @@ u64 mmu_slow(struct cpu_state *cs, gla_t lin, u32 info)
 	mmu_probe(cs, at, size, info & MEM_WRITE ? ACC_WRITE : ACC_READ);
 	if ((at & PAGE_MASK) + size <= PAGE_SIZE && !(info & MEM_WRITE && has_code(m, at)))
 		return (u64)m->window;
+	if (info & MEM_MORE && !(cs->mode & MK_STEP) && tr_overlaps_code(vcpu_of(cs)->tr, at, size)) {
+		cs->inhibit = 1;	/* as translator.h says: alone, in a block of its own */
+		cpu_leave(cs);
+	}
 	for (u32 i = 0; i < size; i++)
 		bounce[i] = m->window[(u32)(at + i)];
 	if (info & MEM_WRITE) {

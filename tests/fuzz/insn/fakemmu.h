@@ -18,6 +18,7 @@ struct mmu {
 	u32 error, address;
 	u64 serial, seen;	/* case counter, and its value at the last tick */
 	bool timeout;
+	bool ended;		/* else: left for another round of the run loop */
 	void *jmp[5];
 };
 _Noreturn void fake_end(struct cpu_state *cs, int vector, int error);

@@ -172,16 +172,22 @@ static void run(struct translated *t)
 {
 	struct cpu_state *cs = &t->vcpu.cs;
 
+	t->mmu.ended = false;
 	if (__builtin_setjmp(t->mmu.jmp)) {
 		tr_abandoned(t->vcpu.tr);
-		return;
+		if (t->mmu.ended)
+			return;
 	}
 	for (;;) {
 		cs->go = 1;
+		if (cs->inhibit)
+			cs->mode |= MK_STEP;
+		cs->inhibit = 0;
 		switch (tr_run(t->vcpu.tr)) {
 		case TR_EXIT_STEP:
 			if (cs->eflags_sys & FL_TF)
 				fake_end(cs, VEC_DB, TR_NO_ERR);
+			cpu_update_mode(cs);
 			break;
 		case TR_EXIT_PEND:
 			if (t->mmu.timeout)
