@@ -171,9 +171,11 @@ static u32 memory_difference(const struct insn_case *c, const struct outcome *n,
 /* Random code that has changed itself may have become anything, what other hosts or rings do otherwise too. */
 static bool became_other_code(const struct insn_case *c, const struct outcome *n)
 {
-	u32 at = n->r.eip - c->in.eip;
+	u32 at = n->r.eip - c->in.eip, left = c->len - at;
 
-	return n->vector >= 0 && at < c->len && memcmp(n->at_eip, c->code + at, c->len - at < sizeof(n->at_eip) ? c->len - at : sizeof(n->at_eip));
+	if (n->vector < 0 || at >= c->len)
+		return n->vector >= 0 && at < c->len + END_LEN;
+	return memcmp(n->at_eip, c->code + at, left < sizeof(n->at_eip) ? left : sizeof(n->at_eip));
 }
 
 bool outcome_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
@@ -181,7 +183,7 @@ bool outcome_same(const struct insn_case *c, const struct outcome *n, const stru
 	u32 flags = COMPARED_FLAGS & ~c->undefined;
 	struct forgiven f = forgive(c, n, t);
 
-	if (n->vector == OUT_TIMEOUT || n->vector == 17 || needless_fault(c, n, t) || became_other_code(c, n))
+	if (n->vector == OUT_TIMEOUT || n->vector == OUT_WEIRD || n->vector == 17 || needless_fault(c, n, t) || became_other_code(c, n))
 		return true;
 	return fault_same(c, n, t) && (f.gpr || !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr))) && !((n->r.eflags ^ t->r.eflags) & flags) &&
 		(f.fpu || fpu_same(&n->fpu, &t->fpu)) && !memory_difference(c, n, t);

@@ -134,6 +134,11 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		leave_native(uc);
 		return;
 	}
+	if (area->active && (u64)uc->uc_mcontext.gregs[REG_RIP] >> 32 == 0) {	/* the final jump was overwritten and led elsewhere in 64-bit code */
+		capture(uc, OUT_WEIRD);
+		leave_native(uc);
+		return;
+	}
 	if (!area->active && translated_signal(sig, info, uc))
 		return;
 	signal(sig, SIG_DFL);	/* the test's own bug: die with the right signal */
