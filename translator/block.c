@@ -2,8 +2,9 @@
  * block.c - from guest bytes to a block of host code: decode a run of instructions, find out which flags matter, apply the
  * rules, finish the cold part.
  *
- *     host:   indirect entry: is r8 this block's EIP, and cs->go 1?          mov ecx, [go]; lea ecx, [rcx + r8 - eip - 1]; jecxz body
- *             (CS that is not flat: is cs_id ours?)
+ *     host:   indirect entry: is r8 this block's EIP, the mode the same, and cs->go 1? One sum that is zero only then, because the
+ *             low 16 bits of r8 and EIP agree (they chose the IBT slot), mode_id is even and small, and go is 0 or 1:
+ *                 mov ecx, [go]; mov r9d, [mode_id]; lea r9d, [r9 + r8]; lea ecx, [rcx + r9 - (eip + mode_id + 1)]; jecxz body
  *     body:   the instructions
  *             islands, cold stubs, exit stubs
  *
@@ -106,20 +107,15 @@ static u32 flags_after(const struct insn *insns, int cur, int n)
 static void emit_entry(struct tctx *t)
 {
 	struct emit *e = &t->e;
-	u8 *ok, *ok2 = NULL;
+	u8 *ok;
 
 	em_load(e, 0, RCX, ST(go));
-	em_lea(e, 0, RCX, HMX(RCX, R8, 1, (s32)-(u32)(t->b->eip + 1)));
+	em_load(e, 0, R9, ST(mode_id));
+	em_lea(e, 0, R9, HMX(R9, R8, 1, 0));
+	em_lea(e, 0, RCX, HMX(RCX, R9, 1, (s32)-(u32)(t->b->eip + t->tr->cs->mode_id + 1)));
 	ok = em_jecxz(e);
 	em_jmp(e, t->tr->stub.ibt_miss);
 	em_here8(e, ok);
-	if (t->mk & MK_CS_ODD) {
-		em_load(e, 0, RCX, ST(cs_id));
-		em_lea(e, 0, RCX, HM(RCX, -(s32)t->b->cs_id));
-		ok2 = em_jecxz(e);
-		em_jmp(e, t->tr->stub.ibt_miss);
-		em_here8(e, ok2);
-	}
 	t->b->body = e->p;
 }
 

@@ -63,7 +63,7 @@ struct cpu_state {
 	u32 eflags_sys;		/* 156 */
 	u64 tsc_offset;		/* 160: guest TSC = host TSC + tsc_offset */
 	u64 host_sp;		/* 168: C stack pointer while translated code runs */
-	u32 const3;		/* 176: constant 3 (mask operand of PEXT) */
+	u32 mode_id;		/* 176: even number of the pair (mode, cs_id), for the indirect entries' check; the dispatcher's */
 	u32 cs_id;		/* 180: identity of a CS that is not flat (tr_cs_id()), 0 when flat */
 	u64 next_rip;		/* 184: in callouts: EIP behind the current instruction */
 	struct cpu_seg seg[6];	/* 192 */

@@ -23,6 +23,19 @@ void tr_fpu_save(struct cpu_state *cs)
 
 static u8 **ibt_slot(struct cpu_state *cs) { return (u8 **)(cs->half + VTLB_IBT) + (cs->rip & (IBT_ENTRIES - 1)); }
 
+static u32 cs_id(const struct cpu_state *cs) { return cs->mode & MK_CS_ODD ? cs->cs_id : 0; }
+
+static void set_mode_id(struct translator *tr)
+{
+	struct cpu_state *cs = tr->cs;
+
+	if (cs->mode == tr->id_mode && cs_id(cs) == tr->id_cs)
+		return;
+	cs->mode_id = tr_mode_id(tr, cs->mode, cs_id(cs));
+	tr->id_mode = cs->mode;
+	tr->id_cs = cs_id(cs);
+}
+
 /* The block at cs->rip, made if need be. May raise a guest fault. */
 static struct blk *find_or_make(struct translator *tr)
 {
@@ -38,7 +51,7 @@ static struct blk *find_or_make(struct translator *tr)
 		tr->ops->host_fault(cs, 13, 0);
 		__builtin_unreachable();
 	}
-	b = blk_find(tr, gpa, cs->rip, cs->mode, cs->mode & MK_CS_ODD ? cs->cs_id : 0);
+	b = blk_find(tr, gpa, cs->rip, cs->mode, cs_id(cs));
 	return b && (!b->len2 || blk_still_crosses(tr, b)) ? b : blk_translate(tr, cs->rip, gpa, bytes);
 }
 
@@ -61,6 +74,7 @@ static enum tr_exit run(struct translator *tr)
 	bool step = cs->mode & MK_STEP;
 	const u8 *target;
 
+	set_mode_id(tr);
 	if (step)
 		target = find_or_make(tr)->body;
 	else
@@ -91,6 +105,7 @@ static enum tr_exit run(struct translator *tr)
 		case EX_AGAIN:
 			if (!cs->go || cs->inhibit || cs->halted || (cs->mode & MK_STEP))
 				return TR_EXIT_AGAIN;
+			set_mode_id(tr);
 			target = *ibt_slot(cs);
 			break;
 		case EX_SHADOW:

@@ -211,6 +211,8 @@ static void gen_commit(struct translator *tr, struct emit *e, bool stay)
 	em_here8(e, none);
 	em_ret(e);
 	em_here8(e, some);
+	em_store(e, 1, SCRATCH(0), R8);
+	em_store(e, 1, SCRATCH(1), R10);
 	store_regs(e);
 	store_flags(e);
 	em_alu_ri(e, 1, 5, RSP, 8);
@@ -236,6 +238,8 @@ static void gen_commit(struct translator *tr, struct emit *e, bool stay)
 	em_alu_ri(e, 1, 0, RSP, 8);
 	load_flags(e);
 	load_regs(e);
+	em_load(e, 1, R8, SCRATCH(0));
+	em_load(e, 1, R10, SCRATCH(1));
 	em_ret(e);
 	if (stay)
 		return;

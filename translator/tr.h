@@ -11,6 +11,7 @@
 #define TR_UNITS      32		/* the cache is a ring of units; the oldest is evicted when the ring comes round */
 #define TR_MAX_HALVES 64
 #define TR_CS_IDS     1024
+#define MODE_ID_BITS  12
 
 struct blk;
 
@@ -82,6 +83,9 @@ struct translator {
 	u32 nhalves;
 	struct { u64 base; u32 limit; } cs_ids[TR_CS_IDS];
 	u32 ncs_ids;
+	struct mode_id { u32 mode, cs_id, id; } mode_ids[1u << MODE_ID_BITS];	/* open hash */
+	u32 nmode_ids;
+	u32 id_mode, id_cs;		/* the pair that cs->mode_id stands for */
 	struct tr_stats stats;
 	u32 has_xsave, fpu_mask;
 	struct insn *insns;		/* scratch of the block builder */
@@ -96,6 +100,8 @@ static inline u32 blk_hash(gpa_t gpa, u64 eip, u32 mode, u32 cs_id)
 	return h >> (64 - BLK_HASH_BITS);
 }
 
+/* translator.c */
+u32 tr_mode_id(struct translator *tr, u32 mode, u32 cs_id);
 /* stubs.c */
 bool stubs_init(struct translator *tr);
 /* block.c */

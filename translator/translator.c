@@ -44,7 +44,6 @@ struct translator *tr_init(struct cpu_state *cs, const struct tr_ops *ops, const
 	if (!tr->opt.max_insns)
 		tr->opt.max_insns = 64;
 	tr->fpu_mask = cs->fpu_mask = host_fpu_mask();
-	cs->const3 = 3;
 	cs->go = 1;
 	tr->dec = decoder_init();
 	tr->insns = calloc(tr->opt.max_insns, sizeof *tr->insns);
@@ -74,6 +73,28 @@ void tr_abandoned(struct translator *tr)
 }
 
 const struct tr_stats *tr_stats(const struct translator *tr) { return &tr->stats; }
+
+/* The number of (mode, cs_id): even, small and never that of another pair while blocks of the old one exist. */
+u32 tr_mode_id(struct translator *tr, u32 mode, u32 cs_id)
+{
+	u32 h = (mode * 0x9e3779b1u ^ cs_id * 0x85ebca6bu) >> (32 - MODE_ID_BITS);
+
+	for (u32 k = 0; k < ARRAY_SIZE(tr->mode_ids); k++) {
+		struct mode_id *m = &tr->mode_ids[(h + k) & (ARRAY_SIZE(tr->mode_ids) - 1)];
+
+		if (!m->id) {
+			if (tr->nmode_ids == ARRAY_SIZE(tr->mode_ids) / 2)
+				break;
+			*m = (struct mode_id){ mode, cs_id, 2 * ++tr->nmode_ids };
+		}
+		if (m->mode == mode && m->cs_id == cs_id)
+			return m->id;
+	}
+	tr_flush(tr);
+	memset(tr->mode_ids, 0, sizeof tr->mode_ids);
+	tr->nmode_ids = 0;
+	return tr_mode_id(tr, mode, cs_id);
+}
 
 /* Numbers are never reused while blocks that depend on them exist. */
 u32 tr_cs_id(struct translator *tr, u64 base, u32 limit)
