@@ -1,4 +1,4 @@
-; debug.asm - single step, debug registers, the interrupt shadow of MOV SS and STI, RF, INT1.
+; debug.asm - single step, code breakpoints (data breakpoints: watch.asm), the interrupt shadow of MOV SS and STI, RF, INT1.
 %include "lib.inc"
 
 main:
@@ -79,34 +79,6 @@ main:
 	mov eax, [save_gate + 4]
 	mov [idt + 12], eax
 
-	; INT clears TF in the handler, IRET brings it back: the handler above ran unstepped, or it would not have ended
-
-	; breakpoints on data
-	mov eax, watched
-	mov dr0, eax
-	mov eax, 0x000d0001 | 0x400	; DR0: write, 4 bytes, local
-	mov dr7, eax
-	xor eax, eax
-	mov dr6, eax
-	ARM .data_hit
-	mov eax, [watched]
-	mov dword [other], 1
-	mov dword [watched], 5
-.after:	nop
-.data_hit:
-	SAME "data breakpoint (eip)", [seen_eip], .after
-	EQUAL "data breakpoint", [seen_vector], 1
-	mov eax, dr6
-	and eax, 15
-	EQUAL "dr6 says dr0", eax, 1
-	mov eax, 0x000f0001 | 0x400	; read or write
-	mov dr7, eax
-	ARM .data_read
-	mov al, [watched + 3]
-.after_read: nop
-.data_read:
-	SAME "read breakpoint (eip)", [seen_eip], .after_read
-	EQUAL "read breakpoint", [seen_vector], 1
 	; on code: a fault, before the instruction; RF lets it run
 	mov eax, .bp
 	mov dr1, eax
@@ -165,7 +137,5 @@ counting:
 steps:		dd 0
 save_esp:	dd 0
 save_gate:	dd 0, 0
-watched:	dd 0
-other:		dd 0
 scratch:	times 16 db 0
 END_OF_PROGRAM

@@ -54,7 +54,7 @@ main:
 	EQUAL "int3 needs no iopl", [seen_vector], 3
 
 	; IOPL-sensitive instructions
-%macro SENSITIVE 2-3 %1		; the instruction, its name, where to begin
+%macro SENSITIVE 3		; the instruction, its name, where to begin
 	V86 %3, 0
 	SAME {%2, " with iopl 0 (error)"}, [seen_error], 0
 	SAME {%2, " with iopl 0 (eip)"}, [seen_eip], %1 - code16
@@ -62,10 +62,10 @@ main:
 	V86 %3, 3
 	EQUAL {%2, " with iopl 3"}, [seen_vector], 0x40
 %endmacro
-	SENSITIVE v_cli, "cli"
-	SENSITIVE v_sti, "sti"
-	SENSITIVE v_pushf, "pushf"
-	SENSITIVE v_popf, "popf"
+	SENSITIVE v_cli, "cli", v_cli
+	SENSITIVE v_sti, "sti", v_sti
+	SENSITIVE v_pushf, "pushf", v_pushf
+	SENSITIVE v_popf, "popf", v_popf
 	SENSITIVE v_iret, "iret", v_iret_entry
 	V86 v_hlt, 3
 	EQUAL "hlt is privileged", [seen_vector], 13
