@@ -16,17 +16,23 @@
 #define CR4_PGE  (1u << 7)
 #define CR4_KEY  (1u << 4 | 1u << 5 | 1u << 20)		/* PSE PAE SMEP */
 #define PAGES_4G (1ull << 20)
-#define TOUCHED_MAX 1024	/* table pages (4 KiB) a half may keep when its space is given to another CR3 */
+#define TOUCHED_MAX 256	/* pieces of table (16 KiB, for 2 MiB) a half may keep when its space is given to another CR3 */
 #define CODE_FLUSH_MAX 4	/* code pages flushed one by one; more: the whole half */
 
 /* --- dropping --- */
 
+static void vt_clear_entries(struct vt_half *h, u32 page, u32 flags)
+{
+	if (flags & VT_READ)
+		*vtlb_read_entry(h->table, page << PAGE_SHIFT) = 0;
+	if (flags & VT_WRITE)
+		*vtlb_write_entry(h->table, page << PAGE_SHIFT) = 0;
+}
+
 static void drop_record(struct mmu *mmu, struct vt_half *h, struct vt_rec *r)
 {
-	if (r->flags & VT_READ)
-		memset((u64 *)(h->table + VTLB_READ) + r->page, 0, r->run * sizeof(u64));
-	if (r->flags & VT_WRITE)
-		memset((u64 *)(h->table + VTLB_WRITE) + r->page, 0, r->run * sizeof(u64));
+	for (u32 p = r->page; p < r->page + r->run; p++)
+		vt_clear_entries(h, p, r->flags);
 	if (r->flags & VT_CODE) {
 		struct vt_code *c = &h->code[r->page % VT_EXEC];
 
@@ -92,12 +98,8 @@ static u32 clear_entries(struct mmu *mmu, struct vt_half *h, bool tables)
 		code += r->run && (r->flags & VT_CODE);
 		if (!tables || !r->run)
 			continue;
-		for (u32 p = r->page; p < r->page + r->run; p++) {
-			if (r->flags & VT_READ)
-				((u64 *)(h->table + VTLB_READ))[p] = 0;
-			if (r->flags & VT_WRITE)
-				((u64 *)(h->table + VTLB_WRITE))[p] = 0;
-		}
+		for (u32 p = r->page; p < r->page + r->run; p++)
+			vt_clear_entries(h, p, r->flags);
 	}
 	return code;
 }
@@ -149,20 +151,23 @@ static void purge_at(struct mmu *mmu, u32 page)
 			struct vt_half *h = &mmu->space[i]->half[u];
 
 			if (vt_touched(h, 1, page >> (REGION_SHIFT - PAGE_SHIFT)))
-				((u64 *)(h->table + VTLB_WRITE))[page] = 0;
+				*vtlb_write_entry(h->table, page << PAGE_SHIFT) = 0;
 		}
 }
 
 static void purge_half(struct mmu *mmu, struct vt_half *h, u32 gpage)
 {
-	u64 host = (u64)mmu->mem->ram + ((u64)gpage << PAGE_SHIFT), *write = (u64 *)(h->table + VTLB_WRITE);
+	u64 host = (u64)mmu->mem->ram + ((u64)gpage << PAGE_SHIFT);
 
 	for (u32 i = 1; i < h->rec_top; i++) {
 		const struct vt_rec *r = &h->rec[i];
 
-		for (u32 p = r->page; (r->flags & VT_WRITE) && p < r->page + r->run; p++)
-			if (write[p] + ((u64)p << PAGE_SHIFT) == host)
-				write[p] = 0;
+		for (u32 p = r->page; (r->flags & VT_WRITE) && p < r->page + r->run; p++) {
+			u64 *write = vtlb_write_entry(h->table, p << PAGE_SHIFT);
+
+			if (*write + ((u64)p << PAGE_SHIFT) == host)
+				*write = 0;
+		}
 	}
 }
 

@@ -114,7 +114,6 @@ static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int
 	u32 first = page & ~(u32)(run - 1), region = page >> (REGION_SHIFT - PAGE_SHIFT);
 	u64 gfirst = gpage & ~(u64)(run - 1);
 	u64 delta = (u64)mmu->mem->ram + (gpage << PAGE_SHIFT) - ((u64)page << PAGE_SHIFT);
-	u64 *read = (u64 *)(h->table + VTLB_READ) + first, *write = (u64 *)(h->table + VTLB_WRITE) + first;
 
 	if ((acc & ACC_WRITE) && mmu->trap[gpage])
 		return 0;
@@ -122,13 +121,13 @@ static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int
 		return 0;
 	touch(h, 0, region);
 	for (int i = 0; i < run; i++)
-		read[i] = delta;
+		*vtlb_read_entry(h->table, (first + (u32)i) << PAGE_SHIFT) = delta;
 	if (!w->write_ok)
 		return delta;
 	touch(h, 1, region);
 	for (int i = 0; i < run; i++)
 		if (!mmu->trap[gfirst + (u64)i]) {
-			write[i] = delta;
+			*vtlb_write_entry(h->table, (first + (u32)i) << PAGE_SHIFT) = delta;
 			rmap_add(mmu, (u32)gfirst + (u32)i, first + (u32)i);
 		}
 	return delta;
@@ -148,7 +147,7 @@ u64 vt_fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w, bool quic
 			return 0;
 		delta = (u64)mmu->mem->rom[gpage] - ((u64)page << PAGE_SHIFT);
 		touch(h, 0, page >> (REGION_SHIFT - PAGE_SHIFT));
-		*((u64 *)(h->table + VTLB_READ) + page) = delta;
+		*vtlb_read_entry(h->table, page << PAGE_SHIFT) = delta;
 		return delta;
 	default:
 		return 0;

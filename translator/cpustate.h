@@ -55,7 +55,8 @@ struct cpu_state {
 	u32 go;			/* 136: 1 = run; 0 = leave chained code at the next check (any thread may store 0, only the run loop stores 1) */
 	u32 mode;		/* 140: mode key */
 	u8  iflag;		/* 144: IF */
-	u8  irq_line;		/* 145: 1 = an interrupt is to be taken as soon as IF allows; STI and POPF look at it. Who sets IF from C stores 0 to `go` then */
+	u8  irq_line;		/* 145: 1 = an interrupt is to be taken as soon as IF allows; STI and POPF look at it. Who sets IF from C
+				 * stores 0 to `go` then */
 	u8  fpu_live;		/* 146: 1 = the FPU state is in the host's registers */
 	u8  resync;		/* 147: 1 = blocks were dropped: leave the current block behind the current instruction */
 	s32 df;			/* 148 */
@@ -84,6 +85,7 @@ struct cpu_state {
 	u8  halted;		/* HLT executed, waiting for an interrupt */
 	u8  inhibit;		/* interrupts and debug traps are held back for one instruction (STI, MOV SS, POP SS) */
 	u8  pad0[5];
+	u32 index_mask[3];	/* PEXT masks that make a virtual TLB index of an address: [1] 2-byte, [2] 4-byte accesses */
 	u32 fpu_mask;		/* state components that the host keeps (XCR0 bits 0 to 2); 0: only FXSAVE is there */
 
 	u8 fpu[CPU_FPU_SIZE] __attribute__((aligned(64)));	/* XSAVE standard form, or FXSAVE where the host has no XSAVE */

@@ -125,7 +125,8 @@ static int isa_feature(const ZydisDecodedInstruction *z)
 static bool is_vector_feature(int f)
 {
 	switch (f) {
-	case TF_FPU: case TF_MMX: case TF_FXSR: case TF_SSE: case TF_SSE2: case TF_SSE3: case TF_SSSE3: case TF_SSE41: case TF_SSE42: case TF_SSE4A:
+	case TF_FPU: case TF_MMX: case TF_FXSR: case TF_SSE: case TF_SSE2: case TF_SSE3: case TF_SSSE3: case TF_SSE41: case TF_SSE42:
+	case TF_SSE4A:
 	case TF_AES: case TF_PCLMUL: case TF_AVX: case TF_F16C: case TF_FMA: case TF_AVX2: case TF_SHA: case TF_CMOV: case TF_VAES: case TF_GFNI:
 		return true;
 	}

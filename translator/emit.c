@@ -64,6 +64,15 @@ void em_rm(struct emit *e, int w, u32 opcode, int reg, struct hmem m)
 	em_modrm_mem(e, reg, m);
 }
 
+void em_lea_index(struct emit *e, int dst, int index, u8 scale, s32 disp)
+{
+	em_rex(e, 0, dst, index, 0, false);
+	em8(e, 0x8d);
+	em8(e, (dst & 7) << 3 | 4);
+	em8(e, (scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0) << 6 | (index & 7) << 3 | 5);	/* mod 0, base 5: no base */
+	em32(e, disp);
+}
+
 void em_mov_ri(struct emit *e, int dst, u64 imm)
 {
 	if (imm >> 32 == 0) {
@@ -160,6 +169,15 @@ void em_sarx(struct emit *e, int w, int dst, int src, int count) { em_vex(e, 2, 
 void em_shlx(struct emit *e, int w, int dst, int src, int count) { em_vex(e, 2, 1, w, 0xf7, dst, count, src); }
 void em_pext(struct emit *e, int w, int dst, int src, int mask)  { em_vex(e, 2, 2, w, 0xf5, dst, src, mask); }
 void em_pdep(struct emit *e, int w, int dst, int src, int mask)  { em_vex(e, 2, 3, w, 0xf5, dst, src, mask); }
+
+void em_pext_mem(struct emit *e, int dst, int src, struct hmem mask)
+{
+	em8(e, 0xc4);
+	em8(e, (~dst & 8) << 4 | 0x40 | (~mask.base & 8) << 2 | 2);
+	em8(e, (~src & 15) << 3 | 2);
+	em8(e, 0xf5);
+	em_modrm_mem(e, dst, mask);
+}
 
 void em_rorx(struct emit *e, int w, int dst, int src, u8 n)
 {

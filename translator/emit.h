@@ -44,6 +44,7 @@ static inline void em_mov_rr(struct emit *e, int w, int dst, int src) { em_rr(e,
 static inline void em_load(struct emit *e, int w, int dst, struct hmem m)  { em_rm(e, w, 0x8b, dst, m); }
 static inline void em_store(struct emit *e, int w, struct hmem m, int src) { em_rm(e, w, 0x89, src, m); }
 static inline void em_lea(struct emit *e, int w, int dst, struct hmem m)   { em_rm(e, w, 0x8d, dst, m); }
+void em_lea_index(struct emit *e, int dst, int index, u8 scale, s32 disp);	/* lea dst32, [index * scale + disp] */
 void em_mov_ri(struct emit *e, int dst, u64 imm);			/* shortest form; full 64 bits; no flags */
 void em_store_i32(struct emit *e, int w, struct hmem m, u32 imm);	/* mov dword/qword [m], imm (sign-extended) */
 void em_store_i16(struct emit *e, struct hmem m, u16 imm);
@@ -63,6 +64,7 @@ void em_sarx(struct emit *e, int w, int dst, int src, int count);
 void em_shlx(struct emit *e, int w, int dst, int src, int count);
 void em_rorx(struct emit *e, int w, int dst, int src, u8 n);
 void em_pext(struct emit *e, int w, int dst, int src, int mask);
+void em_pext_mem(struct emit *e, int dst, int src, struct hmem mask);	/* 32 bits */
 void em_pdep(struct emit *e, int w, int dst, int src, int mask);
 static inline void em_not(struct emit *e, int w, int dst) { em_rr(e, w, 0xf7, 2, dst); }
 

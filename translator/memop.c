@@ -1,17 +1,22 @@
 /*
  * memop.c - guest memory operands: effective address, segment, virtual TLB look-up, and the cold stubs behind them.
  *
- * A look-up leaves the flags alone and ends with the operand at [r8 + rcx]:
+ * A look-up leaves the flags alone and ends with the operand at [r8 + rcx]. Of 4 bytes:
  *
  *     lea   r8d, [guest address]              mem_offset()
- *     lea   rcx, [r8 + size - 1]              mem_begin(): does the operand cross a page?
+ *     pext  r9d, r8d, [0xfffff003]            mem_begin(): page * 4 + low two bits (vtlb.h)
+ *     mov   rcx, [r13 + r9 * 8 (+ VTLB_WRITE)]
+ *     jrcxz cold                              not in the table, or misaligned
+ *
+ * The cold stub of a misaligned access first looks whether it really crosses a page (stub mis_*), inline and without C. Operands of
+ * more than 4 bytes, which compilers align less strictly, look that up at once:
+ *
+ *     lea   rcx, [r8 + size - 1]
  *     shrx  rcx, rcx, r14                     (r14's low bits are 12, see regs.h)
  *     not   rcx
  *     shrx  r9d, r8d, r14d
  *     lea   rcx, [rcx + r9 + 2]               first page - last page + 1: zero if it crosses
  *     jrcxz cold
- *     mov   rcx, [r13 + r9 * 8 (+ VTLB_WRITE)]
- *     jrcxz cold                              not in the table
  *
  * JRCXZ reaches 127 bytes only, so it goes to an island, a JMP to the cold stub; islands stand at the block's end or, when
  * that is too far, are jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
@@ -83,6 +88,16 @@ int cold_exit(struct tctx *t, u8 *stub, u64 rip)
 	return n;
 }
 
+/* r9 = page of r8's first byte; rcx = 0 if its last byte is in another. */
+void mem_page(struct emit *e, u32 size)
+{
+	em_lea(e, 1, RCX, HM(R8, size - 1));
+	em_shrx(e, 1, RCX, RCX, HOST_STATE);
+	em_not(e, 1, RCX);
+	em_shrx(e, 0, R9, R8, HOST_STATE);
+	em_lea(e, 1, RCX, HMX(RCX, R9, 1, 2));
+}
+
 /* --- addresses --- */
 
 void mem_offset(struct tctx *t, const struct insn *i)
@@ -95,12 +110,7 @@ void mem_offset(struct tctx *t, const struct insn *i)
 		return;
 	}
 	if (base < 0) {
-		/* [index * scale + disp32]: no base needs mod 0, rm 4, base 5 */
-		em8(e, 0x44 | (index & 8) >> 2);
-		em8(e, 0x8d);
-		em8(e, (R8 & 7) << 3 | 4);
-		em8(e, (i->scale == 8 ? 3 : i->scale == 4 ? 2 : i->scale == 2 ? 1 : 0) << 6 | (index & 7) << 3 | 5);
-		em32(e, i->disp);
+		em_lea_index(e, R8, index, i->scale, i->disp);
 	} else if (index < 0 && !i->disp) {
 		em_mov_rr(e, 0, R8, base);
 	} else {
@@ -145,6 +155,29 @@ void mem_segment(struct tctx *t, int seg, u32 size, u32 access)
 
 /* --- look-up --- */
 
+/* r9 = index of the table's slot. */
+static void page_index(struct tctx *t, u32 size, int cold)
+{
+	struct emit *e = &t->e;
+
+	switch (size) {
+	case 4:
+		em_pext_mem(e, R9, R8, ST(index_mask[2]));
+		return;
+	case 2:
+		em_pext_mem(e, R9, R8, ST(index_mask[1]));
+		em_lea_index(e, R9, R9, 2, 0);
+		return;
+	case 1:
+		em_shrx(e, 0, R9, R8, HOST_STATE);
+		break;
+	default:
+		mem_page(e, size);
+		short_jump(t, em_jrcxz(e), cold);
+	}
+	em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
+}
+
 int mem_begin(struct tctx *t, u32 size, u32 access)
 {
 	struct emit *e = &t->e;
@@ -157,16 +190,7 @@ int mem_begin(struct tctx *t, u32 size, u32 access)
 		em_mov_ri(e, RCX, 0);
 		short_jump(t, em_jrcxz(e), h);
 	} else {
-		if (size > 1) {
-			em_lea(e, 1, RCX, HM(R8, size - 1));
-			em_shrx(e, 1, RCX, RCX, HOST_STATE);
-			em_not(e, 1, RCX);
-		}
-		em_shrx(e, 0, R9, R8, HOST_STATE);
-		if (size > 1) {
-			em_lea(e, 1, RCX, HMX(RCX, R9, 1, 2));
-			short_jump(t, em_jrcxz(e), h);
-		}
+		page_index(t, size, h);
 		em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, access & MEM_WRITE ? VTLB_WRITE : VTLB_READ));
 		short_jump(t, em_jrcxz(e), h);
 	}
@@ -241,7 +265,15 @@ static u64 insn_end(const struct tctx *t, int n) { return t->insns[n].eip + t->i
 static void cold_mem(struct tctx *t, struct cold *c)
 {
 	struct emit *e = &t->e;
+	u32 size = c->info & MEM_SIZE;
+	u8 *no;
 
+	if ((size == 2 || size == 4) && !(t->mk & MK_ALIGN)) {
+		em_call(e, t->tr->stub.misaligned[size == 4][c->info & MEM_WRITE ? 1 : 0]);
+		no = em_jrcxz(e);
+		em_jmp(e, c->op ? c->op : c->back);
+		em_here8(e, no);
+	}
 	store_rip(t, c->rip);
 	em_mov_ri(e, RCX, c->info);
 	em_call(e, t->tr->stub.mem);

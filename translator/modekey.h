@@ -28,7 +28,7 @@ enum mode_key {
 	MK_NO_FPU    = 1u << 19,	/* CR0.EM or CR0.TS: x87, MMX and SSE instructions raise #NM or #UD (callout FPU_TRAP decides) */
 	MK_NO_SSE    = 1u << 20,	/* CR4.OSFXSR clear: SSE raises #UD */
 	MK_NO_AVX    = 1u << 21,	/* CR4.OSXSAVE clear or XCR0 without AVX: VEX-coded vector instructions raise #UD */
-	MK_STEP      = 1u << 22,	/* one instruction a block, exit TR_EXIT_STEP behind it (EFLAGS.TF, code breakpoints, interrupt shadow, --check) */
+	MK_STEP      = 1u << 22,	/* one instruction a block, exit TR_EXIT_STEP behind it (EFLAGS.TF, code breakpoints, interrupt shadow) */
 	MK_TSC_TRAP  = 1u << 23,	/* RDTSC calls out (CR4.TSD and CPL != 0, or the host's TSC is unusable) */
 	MK_ALIGN     = 1u << 24,	/* CR0.AM, EFLAGS.AC and CPL 3: every access goes through the slow path, which raises #AC */
 	MK_LONG      = 1u << 25,	/* 64-bit code */

@@ -57,10 +57,11 @@ static inline int gpr_host(const struct tctx *t, int guest) { return t->rm->home
 void cold_room(struct tctx *t, int bytes);
 /* Effective address of the memory operand into r8 (offset, wrapped to the address size), without the segment. */
 void mem_offset(struct tctx *t, const struct insn *i);
-/* Adds `seg`'s base and checks its limit for `size` bytes at offset r8: r8 becomes the linear address. access: MEM_READ and/or MEM_WRITE. */
+/* Adds `seg`'s base and checks its limit for `size` bytes at offset r8: r8 becomes the linear address. access: MEM_READ, MEM_WRITE. */
 void mem_segment(struct tctx *t, int seg, u32 size, u32 access);
 /* Virtual TLB look-up of linear address r8: until mem_end() the operand is MEM_OP, [r8 + rcx]. Clobbers r9. For a write the code between
  * mem_begin() and mem_end() must be the access alone: it may be repeated on the bounce buffer. */
+void mem_page(struct emit *e, u32 size);
 int  mem_begin(struct tctx *t, u32 size, u32 access);
 void mem_end(struct tctx *t, int handle);
 #define MEM_OP HMX(R8, RCX, 1, 0)
@@ -100,7 +101,7 @@ void short_jump(struct tctx *t, u8 *disp, int cold);		/* the short jump at disp 
 void fpu_check(struct tctx *t, const struct insn *i, int kind);	/* makes sure that FPU state is in the host's registers */
 
 /* --- ident.c --- */
-/* Emits the instruction with registers renamed; a memory operand becomes `m` (if mem). gpr_subst, when >= 0, replaces the GPR of ModRM.reg. */
+/* Emits the instruction with registers renamed; a memory operand becomes `m` (if mem). gpr_subst, when >= 0, is the GPR of ModRM.reg. */
 void ident_emit(struct tctx *t, const struct insn *i, bool mem, struct hmem m, int reg_subst);
 
 #define RULE(name, fn, flow, what, ...) rule_fn fn;

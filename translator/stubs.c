@@ -7,7 +7,7 @@
  *     mem       the quick table fill sees nothing; only when it fails the slow path gets the full state, FPU included
  *     callouts  get the full state, may change it, and everything is loaded again afterwards
  */
-#include "translator/tr.h"
+#include "translator/rules.h"
 
 #define GPR(n) ST_OFF(8 * (n))
 #define SCRATCH(n) ST_OFF(CS_OFF(scratch) + 8 * (n))
@@ -199,7 +199,24 @@ static void gen_mem(struct translator *tr, struct emit *e)
 	em_jmp(e, restore);
 }
 
-/* Behind a write that may have landed in the bounce buffer; cs->next_rip is set. If code was written it leaves the block, or not (`stay`). */
+/* Look-up of r8 for an access that need not be aligned: rcx = delta, or 0 if it crosses a page or is not in the table. Clobbers r9. */
+static void gen_misaligned(struct translator *tr, struct emit *e)
+{
+	for (int k = 0; k < 4; k++) {
+		u8 *crosses;
+
+		tr->stub.misaligned[k >> 1][k & 1] = e->p;
+		mem_page(e, k >> 1 ? 4 : 2);
+		crosses = em_jrcxz(e);
+		em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
+		em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, k & 1 ? VTLB_WRITE : VTLB_READ));
+		em_here8(e, crosses);
+		em_ret(e);
+	}
+}
+
+/* Behind a write that may have landed in the bounce buffer; cs->next_rip is set. If code was written it leaves the block, or not
+ * (`stay`). */
 static void gen_commit(struct translator *tr, struct emit *e, bool stay)
 {
 	u8 *none, *some, *resync = NULL, *not_live;
@@ -336,6 +353,7 @@ bool stubs_init(struct translator *tr)
 	gen_exits(tr, &e);
 	gen_fpu_load(tr, &e);
 	gen_mem(tr, &e);
+	gen_misaligned(tr, &e);
 	gen_commit(tr, &e, false);
 	gen_commit(tr, &e, true);
 	gen_get_eflags(tr, &e);

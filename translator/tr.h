@@ -63,6 +63,7 @@ struct stubs {
 	void (*enter)(struct cpu_state *cs, const void *target);
 	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow;
 	u8 *mem, *commit, *commit_stay, *fpu_load, *get_eflags, *set_eflags;
+	u8 *misaligned[2][2];		/* [2 or 4 bytes][read, write] */
 	u8 *callout[CO_MAX];
 };
 

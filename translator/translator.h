@@ -34,7 +34,8 @@ enum tr_exit {
 	TR_EXIT_STEP,	/* MK_STEP: one instruction is done */
 	TR_EXIT_AGAIN,	/* state or mode changed: run again from cs->rip */
 	TR_EXIT_HLT,	/* never from the translator itself; reserved for the monitor's use */
-	TR_EXIT_SHADOW,	/* STI or POPF enabled interrupts while one is waiting: run one instruction (STI: exit_arg 1) or none (POPF: 0), then take it */
+	TR_EXIT_SHADOW,	/* STI or POPF enabled interrupts while one is waiting: run one instruction (STI: exit_arg 1) or none (POPF: 0),
+			 * then take it */
 };
 
 /* Host events in translated code that the guest sees as exceptions. */
