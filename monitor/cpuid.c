@@ -59,7 +59,8 @@ static const struct { u32 leaf; u8 subleaf, reg, bit; } feature_bits[TF_MAX] = {
 /* Passed on from the host: CLFSH MMX FXSR SSE SSE2. */
 #define HOST_EDX1 (BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
 /* SSE3 PCLMUL SSSE3 FMA SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
-#define HOST_ECX1 (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
+#define HOST_ECX1 (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | \
+	BIT(28) | BIT(29) | BIT(30))
 /* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS no-FCS-FDS RDSEED ADX CLFLUSHOPT CLWB SHA; INVPCID is the monitor's own */
 #define HOST_EBX7 (BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(18) | BIT(19) | BIT(23) | BIT(24) | BIT(29))
 #define HOST_EBX7_OWN BIT(10)

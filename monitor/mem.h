@@ -30,7 +30,10 @@ void mem_fini(struct vm *vm);
 void mem_map_rom(struct vm *vm, gpa_t gpa, const void *data, u64 len);
 void mem_set_kind(struct vm *vm, gpa_t gpa, u64 len, enum mem_kind kind);
 /* Host address of RAM or ROM at gpa, valid to the end of the page; NULL elsewhere. Writable only if RAM. */
-static inline enum mem_kind mem_kind(const struct mem *m, gpa_t gpa) { return gpa >> 32 ? MEM_NONE : (enum mem_kind)m->kind[gpa >> PAGE_SHIFT]; }
+static inline enum mem_kind mem_kind(const struct mem *m, gpa_t gpa)
+{
+	return gpa >> 32 ? MEM_NONE : (enum mem_kind)m->kind[gpa >> PAGE_SHIFT];
+}
 u8 *mem_host(struct vm *vm, gpa_t gpa);
 /* Physical accesses by devices, loaders and page walks: any length, through the bus where it is no RAM; writes drop translated code.
  * Reads from nowhere give 0xff, writes vanish. */

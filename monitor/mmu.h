@@ -44,8 +44,8 @@ u64  mmu_read(struct cpu_state *cs, gla_t lin, int size, int acc);
 void mmu_write(struct cpu_state *cs, gla_t lin, u64 value, int size, int acc);
 /* Raises #PF if the range [lin, lin+len) cannot be accessed so; for check-then-commit. */
 void mmu_probe(struct cpu_state *cs, gla_t lin, u32 len, int acc);
-/* Host pointer for the bytes from lin to the end of its page when that is plain RAM that may be accessed so, else NULL (no fault). For string loops.
- * A write pointer is given only for pages without code. */
+/* Host pointer for the bytes from lin to the end of its page when that is plain RAM that may be accessed so, else NULL (no fault).
+ * For string loops. A write pointer is given only for pages without code. */
 u8  *mmu_host(struct cpu_state *cs, gla_t lin, int acc);
 /* Page walk without side effects, for the debugger and tests: false if not mapped. */
 bool mmu_translate(struct cpu_state *cs, gla_t lin, gpa_t *gpa);

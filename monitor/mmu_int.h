@@ -98,7 +98,10 @@ struct mmu {
 
 static inline struct mmu *mmu_of(struct cpu_state *cs) { return vcpu_of(cs)->mmu; }
 static inline struct vt_half *vt_half(struct mmu *mmu, int acc) { return &mmu->cur->half[acc & ACC_USER ? 1 : 0]; }
-static inline bool vt_touched(const struct vt_half *h, int table, u32 region) { return h->touched[table][region / 64] >> (region % 64) & 1; }
+static inline bool vt_touched(const struct vt_half *h, int table, u32 region)
+{
+	return h->touched[table][region / 64] >> (region % 64) & 1;
+}
 
 /* mmu_fill.c; with `quick` callable from translated code with live FPU registers */
 /* Records the walk's entries for `run` pages from `page`. False: no room, or `quick` and code would have to be flushed. */

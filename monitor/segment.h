@@ -32,7 +32,10 @@ static inline u32  desc_limit(const struct desc *d)
 	return d->hi & 1u << 23 ? limit << 12 | 0xfff : limit;
 }
 static inline bool desc_code(const struct desc *d) { return (desc_type(d) & (SA_S | SA_CODE)) == (SA_S | SA_CODE); }
-static inline bool desc_conforming_code(const struct desc *d) { return (desc_type(d) & (SA_S | SA_CODE | SA_CE)) == (SA_S | SA_CODE | SA_CE); }
+static inline bool desc_conforming_code(const struct desc *d)
+{
+	return (desc_type(d) & (SA_S | SA_CODE | SA_CE)) == (SA_S | SA_CODE | SA_CE);
+}
 static inline bool desc_writable_data(const struct desc *d) { return (desc_type(d) & (SA_S | SA_CODE | SA_RW)) == (SA_S | SA_RW); }
 static inline bool desc_free_tss(const struct desc *d) { return desc_type(d) == DT_TSS16 || desc_type(d) == DT_TSS32; }
 static inline bool desc_busy_tss(const struct desc *d) { return desc_type(d) == DT_TSS16_BUSY || desc_type(d) == DT_TSS32_BUSY; }

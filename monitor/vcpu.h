@@ -13,7 +13,10 @@ struct vm;
 struct mmu;
 struct cpu_model;
 
-enum vector { VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM, VEC_DF, VEC_MP, VEC_TS, VEC_NP, VEC_SS, VEC_GP, VEC_PF, VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM };
+enum vector {
+	VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM, VEC_DF, VEC_MP, VEC_TS, VEC_NP, VEC_SS, VEC_GP, VEC_PF,
+	VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM
+};
 
 struct vcpu {
 	struct cpu_state cs;		/* first: cs and vcpu have one address */
@@ -53,7 +56,8 @@ _Noreturn void cpu_leave(struct cpu_state *cs);
 
 /* --- mode.c --- */
 u32  cpu_eflags(const struct cpu_state *cs);
-/* Replaces all of EFLAGS (reserved bits forced), stores 0 to `go` when IF becomes 1 while irq_line is up, and refreshes the mode key. Checks nothing. */
+/* Replaces all of EFLAGS (reserved bits forced), stores 0 to `go` when IF becomes 1 while irq_line is up, and refreshes the mode
+ * key. Checks nothing. */
 void cpu_set_eflags(struct cpu_state *cs, u32 eflags);
 /* Recomputes cs->mode and cs->half from CR0, CR4, XCR0, EFLAGS, CPL and the segments. Cheap. */
 void cpu_update_mode(struct cpu_state *cs);

@@ -52,7 +52,9 @@ void vm_request_stop(struct vm *vm, enum vm_stop why);
 void vm_request_reset(struct vm *vm);
 
 /* monitor/trace.c: --trace=exit,tc,irq,dev:NAME,...; trace lines go to stderr */
-enum trace_bit { TRACE_EXIT = 1, TRACE_TC = 2, TRACE_IRQ = 4, TRACE_EXC = 8, TRACE_MSR = 16, TRACE_IO = 32, TRACE_MEM = 64, TRACE_DEV = 128 };
+enum trace_bit {
+	TRACE_EXIT = 1, TRACE_TC = 2, TRACE_IRQ = 4, TRACE_EXC = 8, TRACE_MSR = 16, TRACE_IO = 32, TRACE_MEM = 64, TRACE_DEV = 128
+};
 #define vm_trace(vm, bit, ...) do { if (unlikely((vm)->trace & (bit))) vm_trace_print(__VA_ARGS__); } while (0)
 void vm_trace_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Parses the option's value. False with a sentence in err for an unknown word. */

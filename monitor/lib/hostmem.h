@@ -1,8 +1,8 @@
 /*
  * hostmem.h - host memory mappings: sealed memory files for guest RAM, and large sparse areas.
  *
- * All areas read as zero until written, cost nothing until touched, and have an inaccessible guard on both sides. Functions that can fail return
- * NULL or -1 with errno set.
+ * All areas read as zero until written, cost nothing until touched, and have an inaccessible guard on both sides. Functions that can
+ * fail return NULL or -1 with errno set.
  */
 #ifndef RF_HOSTMEM_H
 #define RF_HOSTMEM_H

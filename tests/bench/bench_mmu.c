@@ -97,7 +97,8 @@ static void bench_switch(u32 pages, bool dirty)
 		switch_to(r & 1);
 		sum += now() - t;
 	}
-	printf("CR3 switch, %4u pages, page tables %s   %8.1f ns (with the clock's own cost)\n", pages, dirty ? "written" : "at rest", sum / ROUNDS / 5);
+	printf("CR3 switch, %4u pages, page tables %s   %8.1f ns (with the clock's own cost)\n", pages, dirty ? "written" : "at rest",
+	       sum / ROUNDS / 5);
 	fixture_down();
 }
 

@@ -50,7 +50,8 @@ static void test_all_options(void **state)
 	assert_int_equal(run.serials, 2);
 	assert_string_equal(run.serial[1], "file:x");
 	assert_true(run.no_reboot);
-	assert_int_equal(parse(&run, err, "--kernel k --debug-exit 0xf4 --debugcon stdio --dump=tc:c0100000-c01fffff --check=recover,links"), CLI_OK);
+	assert_int_equal(parse(&run, err, "--kernel k --debug-exit 0xf4 --debugcon stdio --dump=tc:c0100000-c01fffff "
+			       "--check=recover,links"), CLI_OK);
 	assert_int_equal(run.debug_exit, 0xf4);
 	assert_int_equal(run.serials, 0);
 	assert_true(run.dump && run.check_recover && run.check_links);
@@ -71,10 +72,12 @@ static void test_errors(void **state)
 		{ "-q", "unknown option -q" }, { "--kernel k --kernel l", "given twice" }, { "--kernel k --no-reboot=1", "takes no value" },
 		{ "--kernel k -m 0", "out of range" }, { "--kernel k -m 4G", "out of range" }, { "--kernel k -m 99999999999999999999", "out of range" },
 		{ "--kernel k -m x", "is no size" }, { "--kernel k -m -5", "is no size" }, { "--kernel k -m 5X", "is no size" },
-		{ "--kernel k -m 5MM", "is no size" }, { "--kernel k --serial foo", "--serial: 'foo'" }, { "--kernel k --serial file:", "--serial: 'file:'" },
+		{ "--kernel k -m 5MM", "is no size" }, { "--kernel k --serial foo", "--serial: 'foo'" },
+		{ "--kernel k --serial file:", "--serial: 'file:'" },
 		{ "--kernel k --serial none --serial none --serial none --serial none --serial none", "at most 4" },
 		{ "--kernel k --serial stdio --debugcon stdio", "more than one" }, { "--kernel k --display sdl", "--display: 'sdl'" },
-		{ "--kernel k --engine direct", "--engine: 'direct'" }, { "--kernel k --check lockstep", "'lockstep'" }, { "--kernel k --check recover,", "''" },
+		{ "--kernel k --engine direct", "--engine: 'direct'" }, { "--kernel k --check lockstep", "'lockstep'" },
+		{ "--kernel k --check recover,", "''" },
 		{ "--kernel k --trace foo", "foo" }, { "--kernel k --dump x", "--dump: 'x'" }, { "--kernel k --dump tc:2-1", "--dump" },
 		{ "--kernel k --debug-exit 65536", "no I/O port" }, { "--kernel k --debug-exit f4", "no I/O port" },
 	};

@@ -1,7 +1,8 @@
 /*
  * test_cpu.c - segment loads, gates, returns, task switches, exception delivery, V86 mode and control registers over a flat memory.
  */
-/* objs: monitor/callouts.o monitor/mode.o monitor/segment.o monitor/except.o monitor/task.o monitor/far.o monitor/intr.o monitor/debug.o monitor/io.o
+/* objs: monitor/callouts.o monitor/mode.o monitor/segment.o monitor/except.o monitor/task.o monitor/far.o monitor/intr.o monitor/debug.o
+ * monitor/io.o
  *	monitor/bcd.o monitor/string.o monitor/msr.o monitor/cpuid.o monitor/priv.o monitor/syscall.o tests/unit/fake_mmu.o */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +18,8 @@
 #include "monitor/segment.h"
 #include "monitor/task.h"
 
-enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, TSS_A = 0x28, TSS_B = 0x30, GATE = 0x38, LDT = 0x40, CODE16 = 0x48, CONF = 0x50,
-       ABSENT = 0x58, XONLY = 0x60, RODATA = 0x68, TSS16 = 0x70, STACK16 = 0x7b };
+enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, TSS_A = 0x28, TSS_B = 0x30, GATE = 0x38, LDT = 0x40, CODE16 = 0x48,
+	CONF = 0x50, ABSENT = 0x58, XONLY = 0x60, RODATA = 0x68, TSS16 = 0x70, STACK16 = 0x7b };
 enum { IDT_BASE = 0x3000, TSS_A_BASE = 0x4000, TSS_B_BASE = 0x5000, TSS16_BASE = 0x6000, KSTACK = 0x8000, USTACK = 0x9000, CR0_PE = 1 };
 #define FLAT (SA_G | SA_DB)
 #define DPL3 0x60u
@@ -70,7 +71,10 @@ static struct fake *protected_cpu(u32 cpl)
 	return f;
 }
 
-static void idt_gate(struct fake *f, u32 vector, u32 sel, u32 offset, u32 attr) { fake_gate(f, IDT_BASE + 8 * vector, sel, offset, attr, 0); }
+static void idt_gate(struct fake *f, u32 vector, u32 sel, u32 offset, u32 attr)
+{
+	fake_gate(f, IDT_BASE + 8 * vector, sel, offset, attr, 0);
+}
 
 #define expect_raise(f, vec, err) do { assert_int_equal((f)->vector, vec); assert_int_equal((f)->error, err); } while (0)
 

@@ -1,7 +1,9 @@
 /*
  * test_device.c - field tables are complete: a chip driven at random and copied through its table behaves as the original.
  */
-/* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o devices/emulated/port92.o devices/emulated/pci.o devices/emulated/i440fx.o devices/emulated/uart.o tests/unit/fake_vm.o monitor/lib/bug.o */
+/* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o
+ * devices/emulated/port92.o devices/emulated/pci.o devices/emulated/i440fx.o devices/emulated/uart.o
+ * tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

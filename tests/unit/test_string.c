@@ -1,7 +1,9 @@
 /*
- * test_string.c - REP string instructions against a plain element loop: all sizes, directions, overlaps, address sizes; faults in the middle.
+ * test_string.c - REP string instructions against a plain element loop: all sizes, directions, overlaps, address sizes; faults in the
+ * middle.
  */
-/* objs: monitor/string.o monitor/io.o monitor/task.o monitor/segment.o monitor/mode.o monitor/msr.o monitor/cpuid.o tests/unit/fake_mmu.o */
+/* objs: monitor/string.o monitor/io.o monitor/task.o monitor/segment.o monitor/mode.o monitor/msr.o monitor/cpuid.o
+ * tests/unit/fake_mmu.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -148,7 +150,8 @@ static u32 host_cmp_flags(u32 a, u32 b, u32 size)
 	u32 shift = 32 - 8 * size;
 
 	/* CMP of the operands moved to the top gives all flags but AF and PF, which come from the low bytes. */
-	__asm__("lea -128(%%rsp), %%rsp\n\tcmp %2, %1\n\tpushfq\n\tpop %0\n\tlea 128(%%rsp), %%rsp" : "=&r"(flags) : "r"(a << shift), "r"(b << shift) : "cc");
+	__asm__("lea -128(%%rsp), %%rsp\n\tcmp %2, %1\n\tpushfq\n\tpop %0\n\tlea 128(%%rsp), %%rsp"
+		: "=&r"(flags) : "r"(a << shift), "r"(b << shift) : "cc");
 	__asm__("lea -128(%%rsp), %%rsp\n\tcmp %b2, %b1\n\tpushfq\n\tpop %0\n\tlea 128(%%rsp), %%rsp" : "=&r"(low) : "q"(a), "q"(b) : "cc");
 	return (u32)((flags & (FL_CF | FL_ZF | FL_SF | FL_OF)) | (low & (FL_AF | FL_PF)));
 }

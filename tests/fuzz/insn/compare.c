@@ -8,8 +8,9 @@
  *     padding of the XSAVE image, XMM8 to XMM15 and their place in FXSAVE's (reserved outside 64-bit mode);
  *     which of two faults of one instruction is raised when both are of the last class of SDM vol. 3, table 6-2 (page fault, #GP or #SS of
  *     the operand, #MF, #XM), and which of CMPS' two page faults;
- *     what a faulting ENTER has written below ESP and a faulting store of 10 bytes before the second page or the limit, what a faulting POPA has popped, what a faulting MMX or conversion instruction did to
- *     the x87 tag word, TOP and MXCSR; which byte of an FPU image, or of ENTER's, PUSHA's and POPA's part of the stack CR2 names.
+ *     what a faulting ENTER has written below ESP and a faulting store of 10 bytes before the second page or the limit, what a
+ *     faulting POPA has popped, what a faulting MMX or conversion instruction did to the x87 tag word, TOP and MXCSR; which byte of
+ *     an FPU image, or of ENTER's, PUSHA's and POPA's part of the stack CR2 names.
  * Not as the processor, and listed in docs/: masked moves (MASKMOVQ, VMASKMOV ...) fault as if no byte were masked out, and an x87 store
  * that an unmasked exception suppresses faults on its operand.
  */
@@ -68,7 +69,8 @@ static bool stopped_at(const struct insn_case *c, const struct outcome *o, Zydis
 {
 	ZydisDecoder d;
 
-	ZydisDecoderInit(&d, c->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32, c->code16 ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
+	ZydisDecoderInit(&d, c->code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32,
+			 c->code16 ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
 	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&d, NULL, o->at_eip, sizeof(o->at_eip), insn));
 }
 
@@ -78,7 +80,10 @@ static bool faulting(const struct insn_case *c, const struct outcome *n, const s
 	return n->vector >= 0 && t->vector >= 0 && n->r.eip == t->r.eip && stopped_at(c, n, insn);
 }
 
-static bool is_string_compare(ZydisMnemonic m) { return m == ZYDIS_MNEMONIC_CMPSB || m == ZYDIS_MNEMONIC_CMPSW || m == ZYDIS_MNEMONIC_CMPSD; }
+static bool is_string_compare(ZydisMnemonic m)
+{
+	return m == ZYDIS_MNEMONIC_CMPSB || m == ZYDIS_MNEMONIC_CMPSW || m == ZYDIS_MNEMONIC_CMPSD;
+}
 
 static bool is_masked_move(ZydisMnemonic m)
 {
@@ -100,7 +105,8 @@ static bool is_fpu_image(ZydisMnemonic m)
 /* Several pushes or pops, in an order of the processor's own. */
 static bool is_multi_stack(ZydisMnemonic m)
 {
-	return m == ZYDIS_MNEMONIC_ENTER || m == ZYDIS_MNEMONIC_PUSHA || m == ZYDIS_MNEMONIC_PUSHAD || m == ZYDIS_MNEMONIC_POPA || m == ZYDIS_MNEMONIC_POPAD;
+	return m == ZYDIS_MNEMONIC_ENTER || m == ZYDIS_MNEMONIC_PUSHA || m == ZYDIS_MNEMONIC_PUSHAD || m == ZYDIS_MNEMONIC_POPA ||
+		m == ZYDIS_MNEMONIC_POPAD;
 }
 
 static bool operand_fault(int vector) { return vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
@@ -149,7 +155,8 @@ static bool needless_fault(const struct insn_case *c, const struct outcome *n, c
 		return false;
 	if (t->address - NATIVE_AREA < 8192)	/* natively there is memory */
 		return true;
-	return is_masked_move(insn.mnemonic) || ((insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn.mnemonic == ZYDIS_MNEMONIC_FISTTP) && n->fpu.fsw & 0x80);
+	return is_masked_move(insn.mnemonic) ||
+		((insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn.mnemonic == ZYDIS_MNEMONIC_FISTTP) && n->fpu.fsw & 0x80);
 }
 
 /* Linear address of the first difference in memory, 0 if there is none. */

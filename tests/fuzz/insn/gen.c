@@ -48,6 +48,16 @@ static u32 data_offset(struct prng *r)
 	return prng_below(r, 0x10000);
 }
 
+/* Mostly with room on both sides, else near or over an end. */
+static u32 stack_offset(struct prng *r)
+{
+	if (prng_percent(r, 85))
+		return 0x400 + (prng_below(r, 0x1400) & ~3u);
+	if (prng_percent(r, 50))
+		return prng_below(r, STACK_PAGES * 4096 + 1);
+	return prng_percent(r, 50) ? prng_below(r, 48) : STACK_PAGES * 4096 - prng_below(r, 48);
+}
+
 static void random_registers(struct build *b)
 {
 	struct insn_case *c = b->c;
@@ -68,8 +78,7 @@ static void random_registers(struct build *b)
 		c->in.gpr[R_ECX] = prng_below(r, 40);
 	if (prng_percent(r, 50))
 		c->in.gpr[R_EBP] = stack + 0x800 + (prng_below(r, 0x1000) & ~3u);
-	c->in.gpr[R_ESP] = stack + (prng_percent(r, 85) ? 0x400 + (prng_below(r, 0x1400) & ~3u) : prng_percent(r, 50) ? prng_below(r, STACK_PAGES * 4096 + 1) :
-				    prng_percent(r, 50) ? prng_below(r, 48) : STACK_PAGES * 4096 - prng_below(r, 48));
+	c->in.gpr[R_ESP] = stack + stack_offset(r);
 	if (c->code16)
 		c->in.gpr[R_ESP] |= prng_edge32(r) << 16;
 	c->in.eflags = ((u32)prng_next(r) & FL_ARITH) | (prng_percent(r, 15) ? FL_DF : 0) | FL_R1;
@@ -78,8 +87,10 @@ static void random_registers(struct build *b)
 static void random_fpu(struct build *b)
 {
 	static const struct { u64 m; u16 e; } edge[] = {
-		{ 0, 0 }, { 0, 0x8000 }, { 1ull << 63, 0x3fff }, { 1ull << 63, 0xbfff }, { 1ull << 63, 0x7fff }, { 1ull << 63, 0xffff }, { 3ull << 62, 0x7fff },
-		{ 0xa000000000000000, 0x7fff }, { 1, 0 }, { 1ull << 63, 0 }, { 1, 0x3fff }, { ~0ull, 0x7ffe }, { 1ull << 63, 1 }, { 0xc90fdaa22168c235, 0x4000 },
+		{ 0, 0 }, { 0, 0x8000 }, { 1ull << 63, 0x3fff }, { 1ull << 63, 0xbfff }, { 1ull << 63, 0x7fff }, { 1ull << 63, 0xffff },
+		{ 3ull << 62, 0x7fff },
+		{ 0xa000000000000000, 0x7fff }, { 1, 0 }, { 1ull << 63, 0 }, { 1, 0x3fff }, { ~0ull, 0x7ffe }, { 1ull << 63, 1 },
+		{ 0xc90fdaa22168c235, 0x4000 },
 		{ 0xffffffffffffffff, 0x401d }, { 0x8000000000000000, 0x401e }, { 0x8000000000000000, 0xc03e }, { 0x9a00000000000000, 0x4005 },
 	};
 	struct insn_case *c = b->c;

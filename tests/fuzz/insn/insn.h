@@ -125,7 +125,8 @@ bool outcome_same(const struct insn_case *c, const struct outcome *native, const
 void case_print(FILE *f, const struct insn_case *c);
 void outcome_print(FILE *f, const struct insn_case *c, const struct outcome *native, const struct outcome *translated);
 
-/* run.c: runs cases first .. first+count-1, at most `seconds` (0: no limit), prints the first `max_reports` differences; returns how many. */
+/* run.c: runs cases first .. first+count-1, at most `seconds` (0: no limit), prints the first `max_reports` differences; returns
+ * how many. */
 struct run_options {
 	u64 seed, first, count;
 	unsigned seconds, max_reports, progress;

@@ -151,7 +151,8 @@ static bool map_at(u32 at, u32 pages, int prot)
 
 static bool set_ldt(int n, u32 base, u32 limit, int contents, bool is_32)
 {
-	struct user_desc d = { .entry_number = (unsigned)n, .base_addr = base, .limit = limit, .seg_32bit = is_32, .contents = (unsigned)contents, .useable = 1 };
+	struct user_desc d = { .entry_number = (unsigned)n, .base_addr = base, .limit = limit, .seg_32bit = is_32,
+			       .contents = (unsigned)contents, .useable = 1 };
 
 	return syscall(SYS_modify_ldt, 1, &d, sizeof(d)) == 0;
 }
