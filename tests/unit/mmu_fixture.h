@@ -14,6 +14,8 @@
 #include "monitor/vcpu.h"
 #include "monitor/vm.h"
 
+enum { FIXTURE_LEFT = -2 };	/* fx.vector: the access left to the run loop without an exception */
+
 static struct {
 	struct vm vm;
 	struct vcpu *vcpu;
@@ -22,17 +24,24 @@ static struct {
 	int half_flushes, page_flushes, notifies;
 	gla_t flushed;
 	gpa_t notified;
+	bool overlaps_code;	/* what tr_overlaps_code() answers */
 } fx;
 
 void tr_half_add(struct translator *tr, u8 *half) { }
 void tr_half_flush(struct translator *tr, u8 *half) { fx.half_flushes++; }
 void tr_half_page_flush(struct translator *tr, u8 *half, gla_t lin) { fx.page_flushes++; fx.flushed = lin; }
 void tr_write_notify(struct translator *tr, gpa_t gpa, u32 len) { fx.notifies++; fx.notified = gpa; }
+bool tr_overlaps_code(struct translator *tr, gpa_t gpa, u32 len) { return fx.overlaps_code; }
 void cpu_model_cpuid(const struct cpu_model *m, const struct cpu_state *cs, u32 leaf, u32 sub, u32 out[4]) { memset(out, 0, 16); }
 _Noreturn void cpu_raise(struct cpu_state *cs, int vector, int error)
 {
 	fx.vector = vector;
 	fx.error = error;
+	longjmp(fx.raise, 1);
+}
+_Noreturn void cpu_leave(struct cpu_state *cs)
+{
+	fx.vector = FIXTURE_LEFT;
 	longjmp(fx.raise, 1);
 }
 

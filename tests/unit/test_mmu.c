@@ -1,8 +1,9 @@
 /*
- * test_mmu.c - the virtual TLB as translated code and the monitor see it: fills, faults, page crossings, devices, code pages, INVLPG, and CR3
- * switches with page tables that changed meanwhile.
+ * test_mmu.c - the virtual TLB as translated code and the monitor see it: fills, faults, page crossings, devices, code pages, INVLPG, and
+ * CR3 switches with page tables that changed meanwhile.
  */
-/* objs: monitor/mem.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o monitor/mmu_fill.o monitor/lib/bug.o monitor/lib/hostmem.o */
+/* objs: monitor/mem.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
+ * monitor/mmu_fill.o monitor/lib/bug.o monitor/lib/hostmem.o */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -309,6 +310,12 @@ static void code_pages(void **state)
 		assert_int_equal(get32(0x5004), 77);
 		assert_int_equal(fx.notifies, 1);
 		assert_int_equal(fx.notified, 0x5004);
+		fx.overlaps_code = true;	/* an instruction with more to do than this write is left to be run alone */
+		assert_true(RAISES(mmu_slow(cs, 0x5004, 4 | MEM_WRITE | MEM_MORE)));
+		assert_int_equal(fx.vector, FIXTURE_LEFT);
+		assert_int_equal(cs->inhibit, 1);
+		fx.overlaps_code = false;
+		cs->inhibit = 0;
 		wr(0x5008, 5);
 		assert_int_equal(fx.notifies, 2);
 		mmu_code_page(cs, 0x5000, false);
