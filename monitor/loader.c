@@ -1,5 +1,5 @@
 /*
- * loader.c - reads the kernel and its companions, has the format's code make a plan, and carries plans out.
+ * loader.c - reads the kernel and its companions, or the firmware, has the format's code make a plan, and carries plans out.
  *
  * Owns the files' bytes (read once, so a file that changes or shrinks later does no harm) and the plan. Invariants: a plan
  * that loader_plan() accepted lies in guest RAM and in its files, so loader_load() checks nothing; no file takes more host
@@ -16,8 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "monitor/cpuid.h"
 #include "monitor/loader_plan.h"
 #include "monitor/mem.h"
+#include "monitor/msr.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm.h"
 
@@ -26,7 +28,7 @@
 #define PIECES_MAX  512
 
 struct loader {
-	struct load_file kernel, initrd[INITRDS_MAX];
+	struct load_file firmware, kernel, initrd[INITRDS_MAX];
 	u32 initrds;
 	char *initrd_words;	/* the initrd option, cut into names and arguments */
 	struct load_plan plan;
@@ -268,7 +270,7 @@ static bool file_read(struct load_file *f, const char *path, u64 max, struct loa
 	if (len == 0)
 		return plan_fail(p, "%.200s: is empty", path);
 	if (len > max)
-		return plan_fail(p, "%.200s: is larger than %llu MiB, which is all that the guest could hold", path, (unsigned long long)(max >> 20));
+		return plan_fail(p, "%.200s: is larger than %llu MiB, which is all that there is room for", path, (unsigned long long)(max >> 20));
 	return true;
 }
 
@@ -312,6 +314,19 @@ static bool read_initrds(struct loader *l, const char *option)
 	return true;
 }
 
+static bool open_firmware(struct loader *l, const struct loader_options *opt)
+{
+	return file_read(&l->firmware, opt->firmware, ROM_MAX_BYTES, &l->plan) && rom_plan(&l->plan, &l->firmware);
+}
+
+static bool open_kernel(struct loader *l, const struct loader_options *opt)
+{
+	u64 kernel_max = opt->ram_size < KERNEL_MAX_BYTES ? opt->ram_size : KERNEL_MAX_BYTES;
+	return file_read(&l->kernel, opt->kernel, kernel_max, &l->plan) &&
+	       (!opt->initrd || loader_recognise(&l->kernel) == KERNEL_UNKNOWN || read_initrds(l, opt->initrd)) &&
+	       loader_plan(&l->plan, &l->kernel, l->initrd, l->initrds, opt->append ? opt->append : "");
+}
+
 struct loader *loader_open(const struct loader_options *opt, char *err, size_t errsize)
 {
 	struct loader *l = calloc(1, sizeof(*l));
@@ -320,10 +335,7 @@ struct loader *loader_open(const struct loader_options *opt, char *err, size_t e
 		return NULL;
 	}
 	l->plan = (struct load_plan){ .ram_size = opt->ram_size, .err = err, .errsize = errsize };
-	u64 kernel_max = opt->ram_size < KERNEL_MAX_BYTES ? opt->ram_size : KERNEL_MAX_BYTES;
-	if (!file_read(&l->kernel, opt->kernel, kernel_max, &l->plan) ||
-	    (opt->initrd && loader_recognise(&l->kernel) != KERNEL_UNKNOWN && !read_initrds(l, opt->initrd)) ||
-	    !loader_plan(&l->plan, &l->kernel, l->initrd, l->initrds, opt->append ? opt->append : "")) {
+	if (!(opt->firmware ? open_firmware(l, opt) : open_kernel(l, opt))) {
 		loader_close(l);
 		return NULL;
 	}
@@ -335,6 +347,7 @@ struct loader *loader_open(const struct loader_options *opt, char *err, size_t e
 void loader_close(struct loader *l)
 {
 	plan_fini(&l->plan);
+	free((void *)l->firmware.data);
 	free((void *)l->kernel.data);
 	for (u32 i = 0; i < l->initrds; i++)
 		free((void *)l->initrd[i].data);
@@ -357,6 +370,20 @@ static void piece_load(struct vm *vm, const struct load_piece *piece)
 		u64 left = piece->size - at;
 		mem_write(vm, piece->gpa + at, zeroes, left < PAGE_SIZE ? left : PAGE_SIZE);
 	}
+}
+
+/* What firmware would have set: RAM write-back, the VGA window and the hole below 4 GiB uncached (SDM vol. 3, 11.11). */
+static void mtrr_load(struct vm *vm)
+{
+	static const struct { u32 msr; u64 value; } mtrr[] = {
+		{ 0x250, 0x0606060606060606 }, { 0x258, 0x0606060606060606 },	/* 0 to 9FFFFh */
+		{ 0x200, 0xe0000000 }, { 0x201, 0xfe0000800 },			/* E0000000h to FFFFFFFFh */
+		{ 0x2ff, 0xc06 },						/* on, fixed ranges too; the rest is write-back */
+	};
+	if (!cpu_model_has(vm->vcpu->model, TF_PMC))	/* a processor before the P6 has none */
+		return;
+	for (u32 i = 0; i < ARRAY_SIZE(mtrr); i++)
+		msr_write(vm->vcpu, mtrr[i].msr, mtrr[i].value);
 }
 
 /* Both protocols want the same: flat 32-bit protected mode at ring 0, paging and interrupts off. */
@@ -386,9 +413,15 @@ static void cpu_load(struct cpu_state *cs, const struct load_plan *p)
 
 void loader_load(struct vm *vm, void *loader)
 {
-	const struct load_plan *p = &((struct loader *)loader)->plan;
+	const struct loader *l = loader;
+	const struct load_plan *p = &l->plan;
 	mem_set_a20(vm, true);
+	if (l->firmware.data) {		/* the CPU stays as it was reset */
+		rom_load(vm, &l->firmware);
+		return;
+	}
 	for (u32 i = 0; i < p->count; i++)
 		piece_load(vm, &p->piece[i]);
+	mtrr_load(vm);
 	cpu_load(&vm->vcpu->cs, p);
 }

@@ -1,5 +1,5 @@
 /*
- * loader.h - starts a kernel without firmware: Linux bzImages by the 32-bit boot protocol, and Multiboot 1 kernels.
+ * loader.h - starts a kernel without firmware (Linux bzImages by the 32-bit boot protocol, Multiboot 1 kernels), or firmware.
  *
  * Opening reads the files once, recognises the kernel by its content, checks everything and decides where each byte goes;
  * loading, which cannot fail any more, puts it there and sets the CPU to the state that the kernel expects. So a reset is
@@ -14,7 +14,8 @@ struct vm;
 struct loader;
 
 struct loader_options {
-	const char *kernel;	/* path */
+	const char *firmware;	/* path of a ROM image that starts at the reset vector; NULL: a kernel is started directly */
+	const char *kernel;	/* path; with firmware NULL, as the next two */
 	const char *initrd;	/* path; for Multiboot a list "FILE [ARGS],FILE [ARGS]", two commas stand for one; NULL: none */
 	const char *append;	/* the kernel's command line; NULL: empty */
 	u64 ram_size;		/* bytes of guest RAM, as given to mem_init() */

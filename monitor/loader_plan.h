@@ -57,6 +57,12 @@ bool linux_plan(struct load_plan *p, const struct load_file *kernel, const struc
 bool multiboot_recognise(const struct load_file *kernel);
 bool multiboot_plan(struct load_plan *p, const struct load_file *kernel, const struct load_file *mod, u32 mods, const char *append);
 
+/* loader_rom.c: is this an image that can be mapped; and map it. */
+#define ROM_MAX_BYTES (16ull << 20)
+bool rom_plan(struct load_plan *p, const struct load_file *rom);
+struct vm;
+void rom_load(struct vm *vm, const struct load_file *rom);
+
 /* Returns false, with the sentence in p->err. */
 bool plan_fail(struct load_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Is [gpa, gpa+size) all usable RAM? */

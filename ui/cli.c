@@ -196,6 +196,7 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	struct cli_run *run = ps->run;
 	switch (id) {
 	case OPT_KERNEL:     run->kernel = v; return true;
+	case OPT_FIRMWARE:   run->firmware = v; return true;
 	case OPT_INITRD:     run->initrd = v; return true;
 	case OPT_APPEND:     run->append = v; return true;
 	case OPT_CPU:        run->cpu = v; return true;
@@ -284,6 +285,15 @@ static u32 count_stdio(const struct cli_run *run)
 	return n;
 }
 
+static bool check_what_runs(struct parser *ps)
+{
+	const struct cli_run *run = ps->run;
+	if (run->firmware && (run->kernel || run->initrd || run->append[0]))
+		return usage_error(ps, "--firmware starts no kernel: it goes without --kernel, --initrd and --append");
+	return run->firmware || run->kernel || !strcmp(run->cpu, "help") ||
+	       usage_error(ps, "--kernel is missing: there is nothing to run");
+}
+
 enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *err, size_t errsize)
 {
 	struct parser ps = { run, err, errsize };
@@ -293,10 +303,8 @@ enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *
 		return CLI_ERROR;
 	if (early != CLI_OK)
 		return early;
-	if (!run->kernel && strcmp(run->cpu, "help")) {
-		usage_error(&ps, "--kernel is missing: there is nothing to run");
+	if (!check_what_runs(&ps))
 		return CLI_ERROR;
-	}
 	if (!run->serials && !(run->debugcon && !strcmp(run->debugcon, "stdio")))
 		run->serial[run->serials++] = "stdio";
 	if (count_stdio(run) > 1) {

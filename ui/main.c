@@ -102,7 +102,7 @@ static bool board_build(struct machine *m)
 static bool machine_init(struct machine *m, const struct cpu_model *model)
 {
 	const struct cli_run *opt = m->opt;
-	struct loader_options files = { opt->kernel, opt->initrd, opt->append, opt->ram_size };
+	struct loader_options files = { opt->firmware, opt->kernel, opt->initrd, opt->append, opt->ram_size };
 	struct tr_options tr = { .check_recover = opt->check_recover, .check_links = opt->check_links };
 	const char *why = "out of memory";
 	struct vm *vm = &m->vm;

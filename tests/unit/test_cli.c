@@ -59,6 +59,8 @@ static void test_all_options(void **state)
 	assert_int_equal(run.dump_hi, 0xc01fffff);
 	assert_int_equal(parse(&run, err, "--kernel k --engine translate --trace exit,irq --name n --display none"), CLI_OK);
 	assert_int_not_equal(run.trace, 0);
+	assert_int_equal(parse(&run, err, "--firmware f"), CLI_OK);
+	assert_string_equal(run.firmware, "f");
 	assert_int_equal(parse(&run, err, "--nonsense --help"), CLI_ERROR);
 	assert_int_equal(parse(&run, err, "--kernel k --help"), CLI_HELP);
 	assert_int_equal(parse(&run, err, "-V"), CLI_VERSION);
@@ -67,7 +69,8 @@ static void test_all_options(void **state)
 static void test_errors(void **state)
 {
 	static const struct { const char *line, *says; } bad[] = {
-		{ "", "--kernel is missing" }, { "k", "'k' is no option" }, { "--kernel", "--kernel needs a value" },
+		{ "", "--kernel is missing" }, { "--firmware f --kernel k", "--firmware starts no kernel" },
+		{ "k", "'k' is no option" }, { "--kernel", "--kernel needs a value" },
 		{ "--kernal k", "did you mean --kernel?" }, { "--no-rebot", "did you mean --no-reboot?" }, { "--xyzzyfoo", "unknown option" },
 		{ "-q", "unknown option -q" }, { "--kernel k --kernel l", "given twice" }, { "--kernel k --no-reboot=1", "takes no value" },
 		{ "--kernel k -m 0", "out of range" }, { "--kernel k -m 4G", "out of range" }, { "--kernel k -m 99999999999999999999", "out of range" },

@@ -328,12 +328,29 @@ static void test_open(void **state)
 	unlink(path);
 }
 
+static void test_firmware(void **state)
+{
+	char err[400], path[] = "/tmp/test_loader.XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0 && write(fd, image, 65536) == 65536);
+	struct loader_options opt = { .firmware = path, .ram_size = MIB };
+	struct loader *l = loader_open(&opt, err, sizeof(err));
+	assert_non_null(l);
+	assert_string_equal(loader_kind(l), "firmware of 64 KiB");
+	loader_close(l);
+	assert_int_equal(ftruncate(fd, 65535), 0);
+	close(fd);
+	assert_null(loader_open(&opt, err, sizeof(err)));
+	assert_non_null(strstr(err, "is no ROM image: its size, 65535 bytes"));
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_linux), cmocka_unit_test(test_linux_initrd_limit), cmocka_unit_test(test_linux_bad),
 		cmocka_unit_test(test_multiboot_elf), cmocka_unit_test(test_multiboot_raw), cmocka_unit_test(test_multiboot_bad),
-		cmocka_unit_test(test_no_kernel), cmocka_unit_test(test_open),
+		cmocka_unit_test(test_no_kernel), cmocka_unit_test(test_open), cmocka_unit_test(test_firmware),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
