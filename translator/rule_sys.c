@@ -74,15 +74,26 @@ static void store_result(struct tctx *t, const struct insn *i, const struct oper
 	mem_store(t, R10, 2);
 }
 
+/* Processors write the destination only if it changes: without, a read-only segment or page does not matter. */
+static void arpl(struct tctx *t, const struct insn *i)
+{
+	u8 *same;
+
+	load_selector(t, i, &i->op[0], MEM_READ);
+	store_op(t, 0, R10);
+	em_movzx16(&t->e, R10, gpr_host(t, i->op[1].reg));
+	store_op(t, 1, R10);
+	callout(t, CO_ARPL, 0);
+	same = em_jcc(&t->e, CC_NE, NULL);
+	store_result(t, i, &i->op[0], 0, 2);
+	if (!t->e.full)
+		em_patch(same, t->e.p);
+}
+
 void rule_selector(struct tctx *t, const struct insn *i)
 {
 	if (insn_is(i, MN_ARPL)) {
-		load_selector(t, i, &i->op[0], MEM_READ | MEM_WRITE);
-		store_op(t, 0, R10);
-		em_movzx16(&t->e, R10, gpr_host(t, i->op[1].reg));
-		store_op(t, 1, R10);
-		callout(t, CO_ARPL, 0);
-		store_result(t, i, &i->op[0], 0, 2);
+		arpl(t, i);
 	} else if (insn_is(i, MN_VERR) || insn_is(i, MN_VERW)) {
 		load_selector(t, i, &i->op[0], MEM_READ);
 		store_op(t, 0, R10);
