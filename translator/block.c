@@ -136,10 +136,12 @@ static void emit_insns(struct tctx *t)
 		t->fl_live = flags_after(t->insns, t->cur, t->n);
 		cold_room(t, 60);
 		map_insn(t);
+		group_begin(t);
 		if (i->len == 0)
 			raise_fault(t, 13, 0);
 		else
 			rules[i->rule].fn(t, i);
+		group_advance(t);
 	}
 	t->cur = t->n - 1;
 	if (!t->ended)

@@ -108,6 +108,9 @@ static enum tr_exit run(struct translator *tr)
 			set_mode_id(tr);
 			target = *ibt_slot(cs);
 			break;
+		case EX_GROUP:		/* the instruction runs alone, as in an interrupt shadow */
+			group_failed(tr, (struct blk *)(uintptr_t)cs->exit_arg);
+			return TR_EXIT_SHADOW;
 		case EX_SHADOW:
 			return TR_EXIT_SHADOW;
 		default:

@@ -154,7 +154,7 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 	int esp_in = d->uses_ch ? RAX : RCX;
 
 	if (d->mem && d->uses_high) {		/* the address needs a low register that the instruction does not use */
-		em_mov_rr(e, 1, R12, RSI);
+		em_mov_rr(e, 1, R10, RSI);
 		em_lea(e, 1, RSI, m);
 		m = HM(RSI, 0);
 	} else if (d->mem && d->uses_ecx) {
@@ -182,7 +182,7 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 	if (esp && d->uses_ch)
 		em_mov_rr(e, 1, RAX, R12);
 	if (d->mem && d->uses_high)
-		em_mov_rr(e, 1, RSI, R12);
+		em_mov_rr(e, 1, RSI, R10);
 }
 
 void ident_emit(struct tctx *t, const struct insn *i, bool mem, struct hmem m, int reg_subst)

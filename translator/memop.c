@@ -63,7 +63,7 @@ void short_jump(struct tctx *t, u8 *disp, int cold)
 	t->fix[t->nfix++] = (struct fix){ disp, cold };
 }
 
-static int cold_new(struct tctx *t, int kind, u32 info)
+int cold_new(struct tctx *t, int kind, u32 info)
 {
 	struct cold *c;
 
@@ -195,6 +195,7 @@ int mem_begin(struct tctx *t, u32 size, u32 access)
 		short_jump(t, em_jrcxz(e), h);
 	}
 	t->cold[h].back = e->p;
+	t->mem_op = HMX(R8, RCX, 1, 0);
 	return h;
 }
 
@@ -202,7 +203,7 @@ void mem_end(struct tctx *t, int h)
 {
 	struct cold *c = &t->cold[h];
 
-	if (c->info & MEM_WRITE) {
+	if (h >= 0 && c->info & MEM_WRITE) {
 		c->op = c->back;
 		c->op_end = t->e.p;
 		c->back = t->e.p;
@@ -211,9 +212,20 @@ void mem_end(struct tctx *t, int h)
 
 int mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access)
 {
+	if (i->base >= 0 && i->index < 0 && i->adsize == 4 && mk_seg(t->mk, i->seg) == SEG_FLAT &&
+	    group_operand(t, i->base, i->disp, size, access & MEM_WRITE))
+		return NO_LOOKUP;
 	mem_offset(t, i);
 	mem_segment(t, i->seg, size, access);
 	return mem_begin(t, size, access);
+}
+
+void operand_load(struct tctx *t, int dst, const struct insn *i, u32 size)
+{
+	int h = mem_operand(t, i, size, MEM_READ);
+
+	em_rm(&t->e, size == 8, size == 1 ? 0x0fb6 : size == 2 ? 0x0fb7 : 0x8b, dst, MEM_OP);
+	mem_end(t, h);
 }
 
 void mem_load(struct tctx *t, int dst, u32 size)
@@ -286,6 +298,22 @@ static void cold_mem(struct tctx *t, struct cold *c)
 	em_jmp(e, c->back);
 }
 
+/* The group's page comes into the table, or the instruction runs alone. */
+static void cold_group(struct tctx *t, struct cold *c)
+{
+	struct emit *e = &t->e;
+	u8 *no;
+
+	store_rip(t, c->rip);
+	em_mov_ri(e, RCX, c->info);
+	em_call(e, t->tr->stub.mem_try);
+	no = em_jrcxz(e);
+	em_jmp(e, c->back);
+	em_here8(e, no);
+	em_mov_ri(e, RCX, (u64)(uintptr_t)t->b);
+	em_jmp(e, t->tr->stub.exit_group);
+}
+
 static void cold_seg(struct tctx *t, struct cold *c)
 {
 	struct emit *e = &t->e;
@@ -323,6 +351,9 @@ void cold_emit(struct tctx *t)
 		case COLD_FPU:
 			em_call(e, t->tr->stub.fpu_load);
 			em_jmp(e, c->back);
+			break;
+		case COLD_GROUP:
+			cold_group(t, c);
 			break;
 		case COLD_EXIT:
 			store_rip(t, c->rip);

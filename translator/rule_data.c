@@ -83,6 +83,12 @@ void rule_mov(struct tctx *t, const struct insn *i)
 
 void rule_lea(struct tctx *t, const struct insn *i)
 {
+	int base = i->base >= 0 ? gpr_host(t, i->base) : -1, index = i->index >= 0 ? gpr_host(t, i->index) : -1;
+
+	if (i->opsize == 4 && i->adsize == 4 && base >= 0) {
+		em_lea(&t->e, 0, gpr_host(t, i->op[0].reg), HMX(base, index, i->scale, (s32)i->disp));
+		return;
+	}
 	mem_offset(t, i);
 	gpr_write(t, i->op[0].reg, R8, i->opsize);
 }
@@ -99,7 +105,7 @@ void rule_fence(struct tctx *t, const struct insn *i)
 
 /*
  * bt/bts/btr/btc [mem], reg: the bit offset is signed and reaches beyond the operand.
- *     r12d = the register's low bits; r8d += (offset >> 5) * 4, or (offset >> 4) * 2 for 16 bits
+ *     r8d += (offset >> 5) * 4, or (offset >> 4) * 2 for 16 bits; r10d = the register's low bits
  */
 static void bt_mem_reg(struct tctx *t, const struct insn *i)
 {
@@ -108,8 +114,6 @@ static void bt_mem_reg(struct tctx *t, const struct insn *i)
 	u32 access = MEM_READ | (i->mem_wr ? MEM_WRITE : 0);
 
 	mem_offset(t, i);
-	em_mov_ri(e, R9, size == 2 ? 15 : 31);
-	em_pext(e, 0, R12, reg, R9);
 	em_mov_ri(e, R9, size == 2 ? 4 : 5);
 	if (size == 2)
 		em_movsx16(e, R10, reg);
@@ -117,11 +121,13 @@ static void bt_mem_reg(struct tctx *t, const struct insn *i)
 		em_mov_rr(e, 0, R10, reg);
 	em_sarx(e, 0, R10, R10, R9);
 	em_lea(e, 0, R8, HMX(R8, R10, size, 0));
+	em_mov_ri(e, R9, size == 2 ? 15 : 31);
+	em_pext(e, 0, R10, reg, R9);
 	if (i->adsize == 2)
 		em_movzx16(e, R8, R8);
 	mem_segment(t, i->seg, size, access);
 	h = mem_begin(t, size, access);
-	ident_emit(t, i, true, MEM_OP, R12);
+	ident_emit(t, i, true, MEM_OP, R10);
 	mem_end(t, h);
 }
 

@@ -14,9 +14,7 @@ static void load_target(struct tctx *t, const struct insn *i)
 		else
 			em_mov_rr(&t->e, i->opsize == 8, R10, gpr_host(t, o->reg));
 	} else {
-		mem_offset(t, i);
-		mem_segment(t, i->seg, i->opsize, MEM_READ);
-		mem_load(t, R10, i->opsize);
+		operand_load(t, R10, i, i->opsize);
 	}
 }
 

@@ -36,8 +36,22 @@ void stack_adjust(struct tctx *t, s32 by)
 	}
 }
 
+/* Is the stack slot at ESP + disp served by a group? */
+static bool grouped_slot(struct tctx *t, s32 disp, int size, bool wr)
+{
+	return (t->mk & MK_SS32) && mk_seg(t->mk, S_SS) == SEG_FLAT && group_operand(t, R_ESP, disp, size, wr);
+}
+
 void push_reg(struct tctx *t, int src, int size)
 {
+	if (grouped_slot(t, -size, size, true)) {
+		if (size == 2)
+			em_store16(&t->e, MEM_OP, src);
+		else
+			em_store(&t->e, 0, MEM_OP, src);
+		stack_adjust(t, -size);
+		return;
+	}
 	stack_address(t, -size);
 	mem_segment(t, S_SS, size, MEM_WRITE);
 	mem_store(t, src, size);
@@ -46,6 +60,14 @@ void push_reg(struct tctx *t, int src, int size)
 
 void push_imm(struct tctx *t, u32 imm, int size)
 {
+	if (grouped_slot(t, -size, size, true)) {
+		if (size == 2)
+			em_store_i16(&t->e, MEM_OP, imm);
+		else
+			em_store_i32(&t->e, 0, MEM_OP, imm);
+		stack_adjust(t, -size);
+		return;
+	}
 	stack_address(t, -size);
 	mem_segment(t, S_SS, size, MEM_WRITE);
 	mem_store_imm(t, imm, size);
@@ -55,6 +77,10 @@ void push_imm(struct tctx *t, u32 imm, int size)
 /* The stack's top into dst (zero-extended); ESP does not move. */
 void top_load(struct tctx *t, int dst, int size)
 {
+	if (grouped_slot(t, 0, size, false)) {
+		em_rm(&t->e, 0, size == 2 ? 0x0fb7 : 0x8b, dst, MEM_OP);
+		return;
+	}
 	stack_address(t, 0);
 	mem_segment(t, S_SS, size, MEM_READ);
 	mem_load(t, dst, size);
@@ -84,9 +110,7 @@ void rule_push(struct tctx *t, const struct insn *i)
 		push_reg(t, R10, i->opsize);
 		break;
 	default:
-		mem_offset(t, i);
-		mem_segment(t, i->seg, i->opsize, MEM_READ);
-		mem_load(t, R10, i->opsize);
+		operand_load(t, R10, i, i->opsize);
 		push_reg(t, R10, i->opsize);
 	}
 }

@@ -41,10 +41,10 @@ static void maskmov(struct tctx *t, const struct insn *i)
 		em_mov_rr(e, 0, R8, edi);
 	mem_segment(t, i->seg, size, MEM_READ | MEM_WRITE);
 	h = mem_begin(t, size, MEM_READ | MEM_WRITE);
-	em_mov_rr(e, 1, R12, edi);
+	em_mov_rr(e, 1, R10, edi);
 	em_lea(e, 1, RDI, MEM_OP);
 	ident_emit(t, i, false, MEM_OP, -1);
-	em_mov_rr(e, 1, edi, R12);
+	em_mov_rr(e, 1, edi, R10);
 	mem_end(t, h);
 }
 
@@ -81,7 +81,7 @@ void rule_fpu_nop(struct tctx *t, const struct insn *i)
 
 /*
  * xsave, xrstor and relatives: EDX:EAX is cut down to what the guest's XCR0 enables, since the host's enables more.
- *     r12 = rax; r10 = rdx; eax = pext/pdep by xcr0; edx = 0; instruction; eax, edx back
+ *     r8 = address; r9 = rax; r10 = rdx; eax = pext/pdep by xcr0; edx = 0; instruction; eax, edx back
  */
 void rule_xsave(struct tctx *t, const struct insn *i)
 {
@@ -100,14 +100,15 @@ void rule_xsave(struct tctx *t, const struct insn *i)
 	}
 	fpu_check(t, i, 0);
 	h = mem_operand(t, i, size, access);
-	em_mov_rr(e, 1, R12, RAX);
+	em_lea(e, 1, R8, MEM_OP);
+	em_mov_rr(e, 1, R9, RAX);
 	em_mov_rr(e, 1, R10, RDX);
-	em_load(e, 0, R9, ST_OFF(CS_OFF(xcr0)));
-	em_pext(e, 0, RAX, RAX, R9);
-	em_pdep(e, 0, RAX, RAX, R9);
+	em_load(e, 0, RCX, ST_OFF(CS_OFF(xcr0)));
+	em_pext(e, 0, RAX, RAX, RCX);
+	em_pdep(e, 0, RAX, RAX, RCX);
 	em_mov_ri(e, RDX, 0);
-	ident_emit(t, i, true, MEM_OP, -1);
-	em_mov_rr(e, 1, RAX, R12);
+	ident_emit(t, i, true, HM(R8, 0), -1);
+	em_mov_rr(e, 1, RAX, R9);
 	em_mov_rr(e, 1, RDX, R10);
 	mem_end(t, h);
 }

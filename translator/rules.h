@@ -17,7 +17,7 @@ bool insn_is(const struct insn *i, enum mnemonic m);
 
 #define MAX_COLD 512
 #define MAX_FIX  64
-enum cold_kind { COLD_MEM, COLD_SEG, COLD_FPU, COLD_EXIT };
+enum cold_kind { COLD_MEM, COLD_SEG, COLD_FPU, COLD_EXIT, COLD_GROUP };
 struct cold {
 	u8 kind;
 	u16 insn;		/* index, for the instruction map */
@@ -31,6 +31,9 @@ struct cold {
 };
 struct fix { u8 *disp; u16 cold; };
 
+/* Accesses that share a look-up (group.c): bytes [lo, hi) from the base register's value at the group's start; r12 points at lo. */
+struct group { bool active, write; int base, last; s32 lo, hi, bias; };
+
 struct tctx {
 	struct translator *tr;
 	struct emit e;
@@ -43,6 +46,8 @@ struct tctx {
 	u32 fl_live;			/* arithmetic flags that are read behind the current instruction */
 	bool fpu_checked;		/* the FPU state is surely in the host's registers here */
 	bool ended;			/* control does not reach the end of what was emitted */
+	struct hmem mem_op;		/* the memory operand that was looked up last */
+	struct group group;
 	bool failed;			/* too many cold stubs: translate fewer instructions */
 	struct cold cold[MAX_COLD]; int ncold;
 	struct fix fix[MAX_FIX]; int nfix;
@@ -64,15 +69,25 @@ void mem_segment(struct tctx *t, int seg, u32 size, u32 access);
 void mem_page(struct emit *e, u32 size);
 int  mem_begin(struct tctx *t, u32 size, u32 access);
 void mem_end(struct tctx *t, int handle);
-#define MEM_OP HMX(R8, RCX, 1, 0)
+#define MEM_OP (t->mem_op)
+#define NO_LOOKUP (-1)			/* handle of an operand that a group serves */
 /* All three for the instruction's memory operand. */
 int  mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access);
+void operand_load(struct tctx *t, int dst, const struct insn *i, u32 size);	/* the operand, zero-extended */
 /* Plain moves between a host register and [r8] (linear): zero-extended loads. */
 void mem_load(struct tctx *t, int dst, u32 size);
 void mem_store(struct tctx *t, int src, u32 size);	/* byte stores: src any host register's low byte. More of the instruction may follow */
 void mem_store_imm(struct tctx *t, u32 imm, u32 size);
 
 void cold_emit(struct tctx *t);
+int  cold_new(struct tctx *t, int kind, u32 info);
+
+/* --- group.c --- */
+void group_begin(struct tctx *t);		/* before an instruction: a group may begin here */
+void group_advance(struct tctx *t);		/* behind it */
+/* Does the group serve this access? Then MEM_OP is the operand, without a look-up. */
+bool group_operand(struct tctx *t, int base, s64 disp, u32 size, bool wr);
+
 
 /* --- rule_stack.c: pushes and pops of `size` bytes; they do not move ESP --- */
 void stack_address(struct tctx *t, s32 disp);		/* r8 = offset ESP/SP + disp, wrapped to the stack size */

@@ -110,6 +110,10 @@ static void gen_exits(struct translator *tr, struct emit *e)
 	em_store(e, 1, ST(exit_arg), RCX);
 	em_mov_ri(e, RCX, EX_LINK);
 	em_jmp(e, leave);
+	tr->stub.exit_group = e->p;
+	em_store(e, 1, ST(exit_arg), RCX);
+	em_mov_ri(e, RCX, EX_GROUP);
+	em_jmp(e, leave);
 	tr->stub.ibt_miss = e->p;
 	em_store(e, 1, ST(rip), R8);
 	em_mov_ri(e, RCX, EX_MISS);
@@ -141,14 +145,14 @@ static void gen_fpu_load(struct translator *tr, struct emit *e)
 	em_ret(e);
 }
 
-/* r8 = linear address, ecx = info. Returns the delta in rcx; keeps everything but r9. */
-static void gen_mem(struct translator *tr, struct emit *e)
+/* r8 = linear address, ecx = info. Returns the delta in rcx; keeps everything but r9. `try`: only fills the table; 0 if it cannot. */
+static void gen_mem(struct translator *tr, struct emit *e, bool try)
 {
 	static const struct { u8 host, guest; } volatile_regs[] = { { RDX, R_EDX }, { RSI, R_ESI }, { RDI, R_EDI }, { R11, R_ECX } };
 	static const struct { u8 host, guest; } saved_regs[] = { { RBX, R_EBX }, { RBP, R_EBP }, { R15, R_ESP } };
 	u8 *slow, *restore, *not_live, *back;
 
-	tr->stub.mem = e->p;
+	*(try ? &tr->stub.mem_try : &tr->stub.mem) = e->p;
 	em_store(e, 1, GPR(R_EAX), RAX);
 	for (unsigned k = 0; k < ARRAY_SIZE(volatile_regs); k++)
 		em_store(e, 1, GPR(volatile_regs[k].guest), volatile_regs[k].host);
@@ -163,7 +167,7 @@ static void gen_mem(struct translator *tr, struct emit *e)
 	em_alu_ri(e, 1, 5, RSP, 8);
 	call_c(e, tr->ops->mem_fill);
 	em_rr(e, 1, 0x85, RAX, RAX);
-	slow = em_jcc(e, CC_E, NULL);
+	slow = try ? NULL : em_jcc(e, CC_E, NULL);
 	em_mov_rr(e, 1, R9, RAX);
 	restore = e->p;
 	em_alu_ri(e, 1, 0, RSP, 8);
@@ -175,7 +179,8 @@ static void gen_mem(struct translator *tr, struct emit *e)
 	em_load(e, 1, R8, SCRATCH(0));
 	em_load(e, 1, R10, SCRATCH(1));
 	em_ret(e);
-
+	if (try)
+		return;
 	em_patch(slow, e->p);
 	for (unsigned k = 0; k < ARRAY_SIZE(saved_regs); k++)
 		em_store(e, 1, GPR(saved_regs[k].guest), saved_regs[k].host);
@@ -352,7 +357,8 @@ bool stubs_init(struct translator *tr)
 	gen_enter(tr, &e);
 	gen_exits(tr, &e);
 	gen_fpu_load(tr, &e);
-	gen_mem(tr, &e);
+	gen_mem(tr, &e, false);
+	gen_mem(tr, &e, true);
 	gen_misaligned(tr, &e);
 	gen_commit(tr, &e, false);
 	gen_commit(tr, &e, true);

@@ -39,6 +39,7 @@ struct blk {
 	u8 unit;
 	bool dead;
 	u8 nlinks;
+	u8 group_fails;
 	u16 nmap, ninsns;
 	u8 *host;			/* indirect entry */
 	u8 *body;			/* direct entry */
@@ -57,12 +58,12 @@ struct unit {
 
 
 
-enum exit_reason { EX_AGAIN, EX_LINK, EX_MISS, EX_PEND, EX_STEP, EX_SHADOW };
+enum exit_reason { EX_AGAIN, EX_LINK, EX_MISS, EX_PEND, EX_STEP, EX_SHADOW, EX_GROUP };
 
 struct stubs {
 	void (*enter)(struct cpu_state *cs, const void *target);
-	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow;
-	u8 *mem, *commit, *commit_stay, *fpu_load, *get_eflags, *set_eflags;
+	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow, *exit_group;
+	u8 *mem, *mem_try, *commit, *commit_stay, *fpu_load, *get_eflags, *set_eflags;
 	u8 *misaligned[2][2];		/* [2 or 4 bytes][read, write] */
 	u8 *callout[CO_MAX];
 };
@@ -88,7 +89,8 @@ struct translator {
 	u32 nmode_ids;
 	u32 id_mode, id_cs;		/* the pair that cs->mode_id stands for */
 	struct tr_stats stats;
-	u32 has_xsave, fpu_mask;
+	u32 fpu_mask;
+	gpa_t guilty[4096];		/* blocks that do without groups (group.c), by address */
 	struct insn *insns;		/* scratch of the block builder */
 	struct tctx *tctx;		/* the same */
 	struct blk *last_blk;		/* most recently entered from the dispatcher, for diagnosis */
@@ -101,6 +103,8 @@ static inline u32 blk_hash(gpa_t gpa, u64 eip, u32 mode, u32 cs_id)
 	return h >> (64 - BLK_HASH_BITS);
 }
 
+/* group.c */
+void group_failed(struct translator *tr, struct blk *b);
 /* translator.c */
 u32 tr_mode_id(struct translator *tr, u32 mode, u32 cs_id);
 /* stubs.c */
