@@ -59,6 +59,19 @@ static struct link *link_new(struct tctx *t, u64 eip)
 	return l;
 }
 
+static bool may_chain(const struct tctx *t, u64 eip)
+{
+	return same_page(t, eip) && !t->tr->opt.check_links && t->b->nlinks < MAX_LINKS;
+}
+
+bool exit_conditional(struct tctx *t, int cc, u64 eip)
+{
+	if (t->mk & MK_STEP || !may_chain(t, eip))
+		return false;
+	link_new(t, eip)->site = em_jcc(&t->e, cc, NULL);
+	return true;
+}
+
 void exit_direct(struct tctx *t, u64 eip)
 {
 	struct emit *e = &t->e;
@@ -73,7 +86,7 @@ void exit_direct(struct tctx *t, u64 eip)
 		em_load(e, 0, RCX, ST(go));
 		short_jump(t, em_jecxz(e), cold_exit(t, t->tr->stub.exit_pend, eip));
 	}
-	if (same_page(t, eip) && !t->tr->opt.check_links && t->b->nlinks < ARRAY_SIZE(t->b->links))
+	if (may_chain(t, eip))
 		link_new(t, eip)->site = em_jmp(e, NULL);
 	else
 		exit_ibt(t, eip);

@@ -16,7 +16,7 @@
 #define OPERAND_MAX 64
 #define GUILTY_FAILS 8
 
-struct use { int base; s32 off; u32 size; bool wr; };
+struct use { int base; s64 off; u32 size; bool wr; };
 
 static bool flat_data(const struct tctx *t, int seg) { return mk_seg(t->mk, seg) == SEG_FLAT; }
 
@@ -60,7 +60,7 @@ static bool change_of(const struct insn *i, int base, s32 *by)
 			*by = i->rule == RULE_PUSH ? -(s32)i->opsize : i->opsize;
 		return true;
 	}
-	if (i->rule == RULE_NOP)
+	if (i->rule == RULE_NOP || i->rule == RULE_JCC)
 		return true;
 	if (i->rule == RULE_LEA && d->reg == base) {
 		*by = i->disp;
@@ -88,7 +88,8 @@ static bool change_of(const struct insn *i, int base, s32 *by)
 /* Looks ahead from the current instruction: the group of `base` that begins here. */
 static bool measure(const struct tctx *t, int base, struct group *g)
 {
-	s32 bias = 0, lo = 0, hi = 0, by;
+	s64 bias = 0, lo = 0, hi = 0;
+	s32 by;
 	int uses = 0;
 
 	*g = (struct group){ .base = base };
@@ -98,8 +99,8 @@ static bool measure(const struct tctx *t, int base, struct group *g)
 		int n = uses_of(t, i, u);
 
 		for (int j = 0; j < n; j++) {
-			s32 from = bias + u[j].off, to = from + (s32)u[j].size;
-			s32 new_lo = uses && lo < from ? lo : from, new_hi = uses && hi > to ? hi : to;
+			s64 from = bias + u[j].off, to = from + u[j].size;
+			s64 new_lo = uses && lo < from ? lo : from, new_hi = uses && hi > to ? hi : to;
 
 			if (u[j].base != base)
 				continue;
@@ -145,7 +146,7 @@ void group_begin(struct tctx *t)
 	cold_room(t, 100);
 	c = cold_new(t, COLD_GROUP, (u32)(g.hi - g.lo) | (g.write ? MEM_WRITE : MEM_READ));
 	t->cold[c].rip = t->insns[t->cur].eip;
-	em_lea(e, 0, R8, HM(gpr_host(t, g.base), g.lo));
+	em_lea(e, 0, R8, HM(gpr_host(t, g.base), (s32)g.lo));
 	mem_page(e, (u32)(g.hi - g.lo));
 	short_jump(t, em_jrcxz(e), c);
 	em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
@@ -165,7 +166,7 @@ void group_advance(struct tctx *t)
 
 	if (!g->active)
 		return;
-	if (t->cur >= g->last || !change_of(&t->insns[t->cur], g->base, &by))
+	if (t->cur >= g->last || t->insns[t->cur].rule == RULE_INTO || !change_of(&t->insns[t->cur], g->base, &by))
 		g->active = false;
 	else
 		g->bias += by;

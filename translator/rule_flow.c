@@ -3,18 +3,18 @@
  */
 #include "translator/rules.h"
 
-/* The near target of an indirect jump or call into r10, zero-extended. */
-static void load_target(struct tctx *t, const struct insn *i)
+/* The near target of an indirect jump or call, zero-extended. */
+static void load_target(struct tctx *t, const struct insn *i, int dst)
 {
 	const struct operand *o = &i->op[0];
 
 	if (o->kind == OPK_GPR) {
 		if (i->opsize == 2)
-			em_movzx16(&t->e, R10, gpr_host(t, o->reg));
+			em_movzx16(&t->e, dst, gpr_host(t, o->reg));
 		else
-			em_mov_rr(&t->e, i->opsize == 8, R10, gpr_host(t, o->reg));
+			em_mov_rr(&t->e, i->opsize == 8, dst, gpr_host(t, o->reg));
 	} else {
-		operand_load(t, R10, i, i->opsize);
+		operand_load(t, dst, i, i->opsize);
 	}
 }
 
@@ -50,8 +50,7 @@ void rule_jmp(struct tctx *t, const struct insn *i)
 	} else if (i->op[0].kind == OPK_IMM) {
 		exit_direct(t, rel_target(t, i));
 	} else {
-		load_target(t, i);
-		em_mov_rr(&t->e, 1, R8, R10);
+		load_target(t, i, R8);
 		exit_indirect(t);
 	}
 }
@@ -65,7 +64,7 @@ void rule_call(struct tctx *t, const struct insn *i)
 		push_imm(t, t->next, i->opsize);
 		exit_direct(t, rel_target(t, i));
 	} else {
-		load_target(t, i);
+		load_target(t, i, R10);
 		push_imm(t, t->next, i->opsize);
 		em_mov_rr(&t->e, 1, R8, R10);
 		exit_indirect(t);
@@ -81,27 +80,48 @@ void rule_ret(struct tctx *t, const struct insn *i)
 		callout(t, CO_FAR_RET, i->opsize);
 		return;
 	}
-	top_load(t, R10, i->opsize);
-	stack_adjust(t, i->opsize + release);
-	em_mov_rr(&t->e, 1, R8, R10);
+	if (t->mk & MK_SS32) {
+		top_load(t, R8, i->opsize);
+		stack_adjust(t, i->opsize + release);
+	} else {	/* stack_adjust() uses r8 */
+		top_load(t, R10, i->opsize);
+		stack_adjust(t, i->opsize + release);
+		em_mov_rr(&t->e, 1, R8, R10);
+	}
 	exit_indirect(t);
 }
 
+/* Does the block go on behind a conditional jump that is not taken? It keeps a jump for its end. */
+static bool room_for_exits(const struct tctx *t)
+{
+	return t->b->nlinks + 3 <= MAX_LINKS && !(t->mk & MK_STEP);
+}
+
 /*
+ *     jcc   target            chained, forward
+ * or
  *     j!cc  over
- *     target exit
+ *     target exit             with a look at cs->go when it goes backward
  * over:
- *     exit to the next instruction
  */
 void rule_jcc(struct tctx *t, const struct insn *i)
 {
+	u64 target = rel_target(t, i);
 	u8 *over;
 
 	cold_room(t, 80);
+	if (target > i->eip && exit_conditional(t, i->opcode & 15, target)) {
+		if (!room_for_exits(t))
+			exit_direct(t, wrap_eip(t, i, t->next));
+		return;
+	}
 	over = em_jcc8(&t->e, (i->opcode & 15) ^ 1);
-	exit_direct(t, rel_target(t, i));
+	exit_direct(t, target);
 	em_here8(&t->e, over);
-	exit_direct(t, wrap_eip(t, i, t->next));
+	if (room_for_exits(t))
+		t->ended = false;
+	else
+		exit_direct(t, wrap_eip(t, i, t->next));
 }
 
 void rule_loop(struct tctx *t, const struct insn *i)

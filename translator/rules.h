@@ -32,7 +32,7 @@ struct cold {
 struct fix { u8 *disp; u16 cold; };
 
 /* Accesses that share a look-up (group.c): bytes [lo, hi) from the base register's value at the group's start; r12 points at lo. */
-struct group { bool active, write; int base, last; s32 lo, hi, bias; };
+struct group { bool active, write; int base, last; s64 lo, hi, bias; };
 
 struct tctx {
 	struct translator *tr;
@@ -99,6 +99,8 @@ void gpr_write(struct tctx *t, int guest, int src, int size);	/* a 16- or 32-bit
 
 /* --- exit.c --- */
 void exit_direct(struct tctx *t, u64 eip);		/* to a known EIP: chained in the page, else through the IBT */
+/* A chained conditional jump, forward only; false if it cannot be chained, then nothing is emitted. */
+bool exit_conditional(struct tctx *t, int cc, u64 eip);
 void exit_indirect(struct tctx *t);			/* to the EIP in r8 (zero-extended) */
 void exit_stubs(struct tctx *t);
 void exit_again(struct tctx *t);			/* to the dispatcher; cs->rip is set */

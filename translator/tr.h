@@ -9,6 +9,7 @@
 
 #define BLK_HASH_BITS 16
 #define TR_UNITS      32		/* the cache is a ring of units; the oldest is evicted when the ring comes round */
+#define MAX_LINKS     8
 #define TR_MAX_HALVES 64
 #define TR_CS_IDS     1024
 #define MODE_ID_BITS  12
@@ -45,7 +46,7 @@ struct blk {
 	u8 *body;			/* direct entry */
 	u32 host_len;
 	struct link *in;		/* jumps into this block */
-	struct link links[2];
+	struct link links[MAX_LINKS];
 	struct insn_map *map;
 };
 
