@@ -1,11 +1,12 @@
 /*
- * debug.c - debug registers and execution breakpoints.
+ * debug.c - debug registers and execution breakpoints (data and I/O: watch.c).
  *
  * An enabled execution breakpoint puts MK_STEP into the mode key, so the run loop sees every instruction.
  */
 #include "monitor/access.h"
 #include "monitor/callouts.h"
 #include "monitor/debug.h"
+#include "monitor/watch.h"
 
 enum { CR4_DE = 8 };
 #define DR7_WRITABLE 0xffff23ffu
@@ -62,7 +63,10 @@ void callout_MOV_TO_DR(struct cpu_state *cs, u32 arg)
 	else if (dr == 7)
 		value = (value & DR7_WRITABLE) | DR7_FIXED;
 	cs->dr[dr] = value;
+	cs->eflags_sys &= ~(u32)FL_RF;	/* it does not outlive an instruction; nobody looked at it while there was no breakpoint */
 	cs->rip = cs->next_rip;
-	if (dr == 7)
-		cpu_update_mode(cs);
+	if (dr == 6)
+		return;
+	watch_update(cs);
+	cpu_update_mode(cs);
 }

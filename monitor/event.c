@@ -1,16 +1,14 @@
 /*
- * event.c - the event thread: one ppoll() on the watched files, an eventfd, and the next timer's deadline.
+ * event.c - the event thread: one poll() on the watched files, an eventfd, and a timerfd for the next timer's deadline.
  *
  * What crosses threads, and how:
- *  - `deadline` (written by the vCPU thread) and `sleeping_until` (written by the event thread) follow Dekker's pattern: each side
- *    stores its own, then loads the other's, both sequentially consistent. So the vCPU thread pays a system call only when the new
- *    deadline is earlier than the sleep under way; a later deadline is found when the thread wakes at the old one.
- *  - a due deadline is taken by compare-and-swap (it becomes ~0) and turns into one vcpu_kick(); the vCPU thread runs the timers
- *    and sets the next one.
+ *  - `deadline` is under `deadline_lock`. The vCPU thread arms the timerfd itself, which wakes nobody: a guest that programs its
+ *    timer anew with every tick costs one short system call each time. A due deadline is taken (it becomes ~0) and turns into one
+ *    vcpu_kick(); the vCPU thread runs the timers and sets the next one.
  *  - watches and the list of posted calls are under `lock`. `ready` runs without the lock; `calling` names the watch whose `ready`
  *    is running, so that event_unwatch() can wait for its end. Dead watches are freed by the event thread only, between polls.
  *
- * The loop must never block elsewhere than in ppoll(): a late kick is a late timer interrupt.
+ * The loop must never block elsewhere than in poll(): a late kick is a late timer interrupt.
  */
 #define _GNU_SOURCE
 #include "monitor/event.h"
@@ -26,10 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define NEVER (~0ull)
+enum { FD_WAKE, FD_TIMER, FIXED_FDS };	/* places in event_loop.fds */
 
 struct watch {
 	int fd;
@@ -52,8 +51,10 @@ struct event_loop {
 	int wakefd;
 	_Atomic bool quit;
 	_Atomic bool wake_pending;	/* wakefd was written and not yet read */
-	_Atomic u64 deadline;		/* guest ns */
-	_Atomic u64 sleeping_until;	/* guest ns; 0 while awake */
+
+	pthread_mutex_t deadline_lock;
+	u64 deadline;			/* guest ns, or NEVER; while it is set the timerfd is armed */
+	int timerfd;
 
 	pthread_mutex_t lock;
 	pthread_cond_t called;		/* `calling` changed */
@@ -61,7 +62,7 @@ struct event_loop {
 	struct post *posts, **posts_end;
 	_Atomic bool posted;		/* posts is not empty: spares event_run_posted() the lock */
 
-	struct pollfd *fds;		/* event thread's own: fds[0] is wakefd, fds[i + 1] belongs to polled[i] */
+	struct pollfd *fds;		/* event thread's own: fds[FIXED_FDS + i] belongs to polled[i] */
 	struct watch **polled;
 	size_t capacity;
 };
@@ -75,12 +76,12 @@ static void wake(struct event_loop *l)
 
 /* --- the event thread --- */
 
-/* Room for `count` watches beside the eventfd. When memory is short the newest watches wait for it. */
+/* Room for `count` watches beside the fixed ones. When memory is short the newest watches wait for it. */
 static void reserve(struct event_loop *l, size_t count)
 {
 	if (count <= l->capacity)
 		return;
-	struct pollfd *fds = realloc(l->fds, (count + 1) * sizeof(*fds));
+	struct pollfd *fds = realloc(l->fds, (count + FIXED_FDS) * sizeof(*fds));
 	if (fds)
 		l->fds = fds;
 	struct watch **polled = realloc(l->polled, count * sizeof(*polled));
@@ -90,10 +91,10 @@ static void reserve(struct event_loop *l, size_t count)
 		l->capacity = count;
 }
 
-/* Frees dead watches and lists the live ones in l->fds; returns how many entries that has. With the lock held. */
+/* Frees dead watches and lists the live ones in l->fds; returns how many. With the lock held. */
 static size_t collect(struct event_loop *l)
 {
-	size_t count = 0, n = 1;
+	size_t count = 0, n = 0;
 	for (struct watch **p = &l->watches, *w; (w = *p);) {
 		if (w->dead) {
 			*p = w->next;
@@ -104,11 +105,11 @@ static size_t collect(struct event_loop *l)
 		}
 	}
 	reserve(l, count);
-	for (struct watch *w = l->watches; w && n <= l->capacity; w = w->next) {
+	for (struct watch *w = l->watches; w && n < l->capacity; w = w->next) {
 		if (!w->mask)
 			continue;
-		l->fds[n] = (struct pollfd){ .fd = w->fd, .events = w->mask };
-		l->polled[n++ - 1] = w;
+		l->fds[FIXED_FDS + n] = (struct pollfd){ .fd = w->fd, .events = w->mask };
+		l->polled[n++] = w;
 	}
 	return n;
 }
@@ -116,13 +117,14 @@ static size_t collect(struct event_loop *l)
 static void call_ready(struct event_loop *l, size_t n)
 {
 	pthread_mutex_lock(&l->lock);
-	for (size_t i = 1; i < n; i++) {
-		struct watch *w = l->polled[i - 1];
-		if (!l->fds[i].revents || w->dead || !w->mask)
+	for (size_t i = 0; i < n; i++) {
+		struct watch *w = l->polled[i];
+		short revents = l->fds[FIXED_FDS + i].revents;
+		if (!revents || w->dead || !w->mask)
 			continue;
 		l->calling = w;
 		pthread_mutex_unlock(&l->lock);
-		w->ready(w->arg, l->fds[i].revents);
+		w->ready(w->arg, revents);
 		pthread_mutex_lock(&l->lock);
 		l->calling = NULL;
 		pthread_cond_broadcast(&l->called);
@@ -130,88 +132,110 @@ static void call_ready(struct event_loop *l, size_t n)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Kicks the vCPU if the deadline has come. Returns the deadline to sleep for. */
-static u64 check_deadline(struct event_loop *l)
+/* With deadline_lock held. */
+static void arm(struct event_loop *l)
 {
-	u64 d = l->deadline;
-	while (d != NEVER && clock_now(l->vm) >= d) {
-		if (atomic_compare_exchange_strong(&l->deadline, &d, NEVER)) {
-			vcpu_kick(l->vm->vcpu);
-			return l->deadline;
-		}
+	struct itimerspec t = { 0 };	/* disarms */
+	if (l->deadline != NEVER) {
+		u64 now = clock_now(l->vm), ns = l->deadline > now ? l->deadline - now : 1;
+		t.it_value = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
 	}
-	return d;
+	bug_on(timerfd_settime(l->timerfd, 0, &t, NULL), "timerfd: %s", strerror(errno));
 }
 
-static void sleep_until(struct event_loop *l, u64 until, size_t n)
+/* Kicks the vCPU if the deadline has come; guest time may stand still, then it has not. */
+static void timer_fired(struct event_loop *l)
 {
-	struct timespec ts, *timeout = NULL;
-	if (until != NEVER) {
-		u64 now = clock_now(l->vm), ns = until > now ? until - now : 0;
-		ts = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
-		timeout = &ts;
-	}
-	int r = ppoll(l->fds, n, timeout, NULL);
-	l->sleeping_until = 0;
-	if (r <= 0) {
-		bug_on(r < 0 && errno != EINTR && errno != ENOMEM, "ppoll: %s", strerror(errno));
-		return;
-	}
-	if (l->fds[0].revents) {
-		u64 count;
-		if (read(l->wakefd, &count, sizeof(count)) < 0)
-			bug_on(errno != EAGAIN, "eventfd: %s", strerror(errno));
-		l->wake_pending = false;	/* after the read: a wake() between them needs no write, we look at everything next */
-	}
-	call_ready(l, n);
+	u64 count;
+	if (read(l->timerfd, &count, sizeof(count)) < 0)
+		bug_on(errno != EAGAIN, "timerfd: %s", strerror(errno));	/* EAGAIN: set anew meanwhile */
+	pthread_mutex_lock(&l->deadline_lock);
+	bool due = l->deadline != NEVER && clock_now(l->vm) >= l->deadline;
+	if (due)
+		l->deadline = NEVER;
+	else
+		arm(l);
+	pthread_mutex_unlock(&l->deadline_lock);
+	if (due)
+		vcpu_kick(l->vm->vcpu);
+}
+
+static void woken(struct event_loop *l)
+{
+	u64 count;
+	if (read(l->wakefd, &count, sizeof(count)) < 0)
+		bug_on(errno != EAGAIN, "eventfd: %s", strerror(errno));
+	l->wake_pending = false;	/* after the read: a wake() between them needs no write, we look at everything next */
 }
 
 static void *event_thread(void *arg)
 {
 	struct event_loop *l = arg;
-	prctl(PR_SET_TIMERSLACK, 1);	/* the default 50 us would make every tick late */
 	while (!l->quit) {
 		pthread_mutex_lock(&l->lock);
 		size_t n = collect(l);
 		pthread_mutex_unlock(&l->lock);
-		u64 until = check_deadline(l);
-		l->sleeping_until = until;
-		if (l->deadline < until) {	/* the vCPU thread may have looked before we said so */
-			l->sleeping_until = 0;
+		int r = poll(l->fds, FIXED_FDS + n, -1);
+		bug_on(r < 0 && errno != EINTR && errno != ENOMEM, "poll: %s", strerror(errno));
+		if (r <= 0)
 			continue;
-		}
-		sleep_until(l, until, n);
+		if (l->fds[FD_TIMER].revents)
+			timer_fired(l);
+		if (l->fds[FD_WAKE].revents)
+			woken(l);
+		call_ready(l, n);
 	}
 	return NULL;
 }
 
 /* --- for everybody --- */
 
+static void loop_free(struct event_loop *l)
+{
+	if (l->wakefd >= 0)
+		close(l->wakefd);
+	if (l->timerfd >= 0)
+		close(l->timerfd);
+	pthread_mutex_destroy(&l->lock);
+	pthread_mutex_destroy(&l->deadline_lock);
+	pthread_cond_destroy(&l->called);
+	free(l->fds);
+	free(l->polled);
+	free(l);
+}
+
+/* 0, or an errno. */
+static int start_thread(struct event_loop *l)
+{
+	/* Signals (the terminal's, the process's) are the other threads' business. */
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int e = pthread_create(&l->thread, NULL, event_thread, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return e;
+}
+
 bool event_init(struct vm *vm, char *err, size_t errsize)
 {
 	struct event_loop *l = calloc(1, sizeof(*l));
-	if (!l || !(l->fds = calloc(1, sizeof(*l->fds)))) {
+	if (!l || !(l->fds = calloc(FIXED_FDS, sizeof(*l->fds)))) {
 		free(l);
 		snprintf(err, errsize, "out of memory for the event loop");
 		return false;
 	}
 	*l = (struct event_loop){ .vm = vm, .fds = l->fds, .deadline = NEVER, .posts_end = &l->posts };
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_init(&l->deadline_lock, NULL);
 	pthread_cond_init(&l->called, NULL);
 	l->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	l->fds[0] = (struct pollfd){ .fd = l->wakefd, .events = POLLIN };
-	/* Signals (the terminal's, the process's) are the other threads' business. */
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int e = l->wakefd < 0 ? errno : pthread_create(&l->thread, NULL, event_thread, l);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	l->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	l->fds[FD_WAKE] = (struct pollfd){ .fd = l->wakefd, .events = POLLIN };
+	l->fds[FD_TIMER] = (struct pollfd){ .fd = l->timerfd, .events = POLLIN };
+	int e = l->wakefd < 0 || l->timerfd < 0 ? errno : start_thread(l);
 	if (e) {
 		snprintf(err, errsize, "cannot start the event thread: %s", strerror(e));
-		if (l->wakefd >= 0)
-			close(l->wakefd);
-		free(l->fds);
-		free(l);
+		loop_free(l);
 		return false;
 	}
 	vm->events = l;
@@ -226,7 +250,6 @@ void event_fini(struct vm *vm)
 	l->quit = true;
 	wake(l);
 	pthread_join(l->thread, NULL);
-	close(l->wakefd);
 	for (struct watch *w = l->watches, *next; w; w = next) {
 		next = w->next;
 		free(w);
@@ -235,11 +258,7 @@ void event_fini(struct vm *vm)
 		next = p->next;
 		free(p);
 	}
-	pthread_mutex_destroy(&l->lock);
-	pthread_cond_destroy(&l->called);
-	free(l->fds);
-	free(l->polled);
-	free(l);
+	loop_free(l);
 	vm->events = NULL;
 }
 
@@ -321,7 +340,10 @@ void event_run_posted(struct vm *vm)
 void event_set_deadline(struct vm *vm, u64 deadline)
 {
 	struct event_loop *l = vm->events;
-	l->deadline = deadline;
-	if (deadline < l->sleeping_until)
-		wake(l);
+	pthread_mutex_lock(&l->deadline_lock);
+	if (deadline != l->deadline) {
+		l->deadline = deadline;
+		arm(l);
+	}
+	pthread_mutex_unlock(&l->deadline_lock);
 }

@@ -30,16 +30,14 @@ int except_combine(int first, int second)
 	return second;
 }
 
-/* RF in the pushed image: set for faults, so that a code breakpoint does not fire again on return (SDM vol. 3, 17.3.1.1). */
+/* RF in the pushed image: set for faults other than #DB, so that a code breakpoint does not fire again on return (SDM vol. 3, 17.3.1.1). */
 static u32 pushed_flags(const struct cpu_state *cs, int vector, enum deliver_kind kind)
 {
 	u32 flags = cpu_eflags(cs);
 
 	if (kind != DELIVER_EXCEPTION)
-		return flags & ~FL_RF;
-	if (vector == VEC_DB || vector == VEC_NMI || vector == VEC_BP || vector == VEC_OF)
-		return flags;
-	return flags | FL_RF;
+		return flags & ~(u32)FL_RF;
+	return vector == VEC_DB ? flags : flags | FL_RF;
 }
 
 void except_deliver_ivt(struct cpu_state *cs, int vector, u32 table, u32 flags, u32 return_ip)
@@ -219,6 +217,7 @@ void cpu_deliver(struct cpu_state *cs, int vector, int error, enum deliver_kind 
 		deliver_real(cs, vector, kind, return_ip);
 	if (vector == VEC_DB && kind != DELIVER_SOFT)
 		cs->dr[7] &= ~(u64)DR7_GD;
+	vcpu->int_delivered |= kind == DELIVER_SOFT || kind == DELIVER_ICEBP;
 	vcpu->delivery_external = false;
 }
 

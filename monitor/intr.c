@@ -22,6 +22,7 @@ static void int_redirected(struct cpu_state *cs, int vector)
 	if (virtual_if)
 		flags = (flags & ~(u32)FL_IF) | FL_IOPL | (flags & FL_VIF ? FL_IF : 0);
 	except_deliver_ivt(cs, vector, 0, flags, (u32)cs->next_rip);
+	vcpu_of(cs)->int_delivered = true;
 	if (virtual_if)
 		cs->eflags_sys &= ~(u32)FL_VIF;
 	else
@@ -73,7 +74,7 @@ void callout_STI(struct cpu_state *cs, u32 arg)
 {
 	if (may_change_if(cs)) {
 		if (!cs->iflag)
-			cs->inhibit = 1;
+			cs->inhibit = SHADOW_STI;
 		cs->iflag = 1;
 		cpu_if_changed(cs);
 	} else {

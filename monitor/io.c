@@ -5,6 +5,7 @@
 #include "monitor/callouts.h"
 #include "monitor/io.h"
 #include "monitor/task.h"
+#include "monitor/watch.h"
 
 void io_check(struct cpu_state *cs, u32 port, u32 size)
 {
@@ -20,6 +21,7 @@ void callout_IN(struct cpu_state *cs, u32 arg)
 
 	io_check(cs, port, size);
 	value = bus_io_read(vcpu_of(cs)->vm, (u16)port, (int)size);
+	watch_hit(cs, watch_io(cs, port, size));
 	if (size == 1)
 		cs->gpr[R_EAX] = (gpr32(cs, R_EAX) & ~0xffu) | (value & 0xff);
 	else
@@ -32,4 +34,5 @@ void callout_OUT(struct cpu_state *cs, u32 arg)
 
 	io_check(cs, port, size);
 	bus_io_write(vcpu_of(cs)->vm, (u16)port, gpr32(cs, R_EAX) & (size == 4 ? ~0u : (1u << 8 * size) - 1), (int)size);
+	watch_hit(cs, watch_io(cs, port, size));
 }

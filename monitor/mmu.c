@@ -8,6 +8,7 @@
  */
 #include <string.h>
 #include "monitor/mmu_int.h"
+#include "monitor/watch.h"
 
 #define BOUNCE_ALIGN 63u	/* operands in bounce keep these bits of their address */
 
@@ -49,6 +50,8 @@ static u64 fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w)
 	u64 gpage = w->gpa >> PAGE_SHIFT, delta;
 	enum mem_kind kind = mem_kind(mmu->mem, w->gpa);
 
+	if (vt_watched(mmu, (u32)(lin >> PAGE_SHIFT), 1))
+		return 0;
 	if ((acc & ACC_WRITE) && kind == MEM_RAM && mmu->trap[gpage] == TRAP_PT)
 		vt_untrack(mmu, (u32)gpage);
 	if (kind != MEM_RAM && (kind != MEM_ROM || (acc & ACC_WRITE)))
@@ -104,7 +107,7 @@ static bool writes_code(const struct mmu *mmu, const struct commit_piece piece[2
 u64 mmu_slow(struct cpu_state *cs, gla_t lin, u32 info)
 {
 	struct mmu *mmu = mmu_of(cs);
-	u32 size = info & MEM_SIZE, first = PAGE_SIZE - (u32)(lin & PAGE_MASK);
+	u32 size = info & MEM_SIZE, first = PAGE_SIZE - (u32)(lin & PAGE_MASK), hits = 0;
 	int acc = (info & MEM_WRITE ? ACC_WRITE : ACC_READ) | (info & MEM_SUPER ? 0 : acc_cpl(cs));
 	struct commit_piece piece[2] = { { 0 } };
 	struct walk w;
@@ -125,10 +128,13 @@ u64 mmu_slow(struct cpu_state *cs, gla_t lin, u32 info)
 		resolve(cs, wrap(cs, lin + first), acc, &w);
 		piece[1] = (struct commit_piece){ w.gpa, size - first };
 	}
-	if (info & MEM_MORE && !(cs->mode & MK_STEP) && writes_code(mmu, piece)) {
-		cs->inhibit = 1;
+	if (unlikely(mmu->watches))
+		hits = watch_data(cs, (u32)lin, size, info & MEM_WRITE);
+	if (!(cs->mode & MK_STEP) && (hits || (info & MEM_MORE && writes_code(mmu, piece)))) {
+		cs->inhibit = SHADOW_STI;	/* alone */
 		cpu_leave(cs);
 	}
+	watch_hit(cs, hits);
 	return bounce(cs, mmu, lin, info, piece);
 }
 
@@ -193,11 +199,14 @@ static int resolve_pieces(struct cpu_state *cs, gla_t lin, u32 len, int acc, str
 	piece[0] = (struct commit_piece){ w.gpa, len < first ? len : first };
 	if (len <= first) {
 		fill(mmu_of(cs), lin, acc, &w);
-		return 1;
+		piece[1] = (struct commit_piece){ 0 };
+	} else {
+		resolve(cs, wrap(cs, lin + first), acc, &w);
+		piece[1] = (struct commit_piece){ w.gpa, len - first };
 	}
-	resolve(cs, wrap(cs, lin + first), acc, &w);
-	piece[1] = (struct commit_piece){ w.gpa, len - first };
-	return 2;
+	if (unlikely(mmu_of(cs)->watches))
+		watch_hit(cs, watch_data(cs, (u32)lin, len, acc & ACC_WRITE));
+	return len <= first ? 1 : 2;
 }
 
 u64 mmu_read(struct cpu_state *cs, gla_t lin, int size, int acc)

@@ -44,6 +44,8 @@ u64  mmu_read(struct cpu_state *cs, gla_t lin, int size, int acc);
 void mmu_write(struct cpu_state *cs, gla_t lin, u64 value, int size, int acc);
 /* Raises #PF if the range [lin, lin+len) cannot be accessed so; for check-then-commit. */
 void mmu_probe(struct cpu_state *cs, gla_t lin, u32 len, int acc);
+/* These linear pages (at most 4) must not be in any table from now on: their accesses are watched (watch.c). */
+void mmu_watch(struct cpu_state *cs, const u32 *page, int count);
 /* Host pointer for the bytes from lin to the end of its page when that is plain RAM that may be accessed so, else NULL (no fault).
  * For string loops. A write pointer is given only for pages without code. */
 u8  *mmu_host(struct cpu_state *cs, gla_t lin, int acc);

@@ -142,6 +142,17 @@ void mmu_flush_all(struct mmu *mmu)
 			vt_clear_half(mmu, &mmu->space[i]->half[u]);
 }
 
+void mmu_watch(struct cpu_state *cs, const u32 *page, int count)
+{
+	struct mmu *mmu = mmu_of(cs);
+
+	if (count == mmu->watches && !memcmp(mmu->watched, page, (size_t)count * sizeof *page))
+		return;
+	memcpy(mmu->watched, page, (size_t)count * sizeof *page);
+	mmu->watches = count;
+	mmu_flush_all(mmu);
+}
+
 /* --- write protection of guest-physical pages --- */
 
 static void purge_at(struct mmu *mmu, u32 page)
@@ -353,6 +364,79 @@ static struct vt_space *space_take(struct mmu *mmu)
 	return old;
 }
 
+/* --- code of a new space --- */
+
+/* Does what the walk found lie in the page table that the group's entries came from? */
+static bool same_table(const struct vt_group *g, const struct walk *w)
+{
+	for (int i = 0; i < g->levels; i++)
+		if (w->value[i] != g->up_value[i])
+			return false;
+	return w->levels == g->levels + 1;
+}
+
+/* Records in `h`, a half of the current paging structures, the code pages of another half's group. False if one is mapped otherwise here. */
+static bool group_inherit(struct mmu *mmu, struct vt_half *h, const struct vt_half *from, const struct vt_group *g)
+{
+	struct walk w = { .levels = 0 };
+
+	for (u32 i = g->head; i; i = from->rec[i].next) {
+		const struct vt_rec *r = &from->rec[i];
+		u8 leaf;
+
+		if (!(r->flags & VT_CODE))
+			continue;
+		if (!w.levels && walk_page(&mmu->env, (gla_t)r->page << PAGE_SHIFT, ACC_EXEC, WALK_PEEK, &w) != WALK_OK)
+			return false;
+		leaf = w.levels - 1;
+		if (w.shift == PAGE_SHIFT) {
+			w.entry[leaf] = r->pte;
+			w.value[leaf] = walk_entry(mmu->env.paging, r->pte);
+		}
+		if (!same_table(g, &w) || w.value[leaf] != r->value || !vt_record(mmu, h, r->page, r->run, VT_CODE, &w, false))
+			return false;
+	}
+	return true;
+}
+
+static struct vt_space *used_before(struct mmu *mmu, const struct vt_space *s, u64 tick)
+{
+	struct vt_space *last = NULL;
+
+	for (int i = 0; i < VT_SPACES && mmu->space[i]; i++) {
+		struct vt_space *t = mmu->space[i];
+
+		if (t != s && t->live && t->key == s->key && t->used < tick && (!last || t->used > last->used))
+			last = t;
+	}
+	return last;
+}
+
+static bool half_inherit(struct mmu *mmu, struct vt_half *h, const struct vt_half *from)
+{
+	for (u32 i = 0; i < from->active_count; i++)
+		if (!group_inherit(mmu, h, from, &from->group[from->active[i]]))
+			return false;
+	if (!h->active_count)		/* nothing to be had */
+		return false;
+	memcpy(h->code, from->code, sizeof(h->code));
+	tr_half_copy(mmu->vcpu->tr, h->table, from->table);
+	return true;
+}
+
+/*
+ * A new space starts with the supervisor code of the last one that maps all of its own code in the same way (the kernel is the
+ * same in all processes), so that a process's first system calls need not look up every indirect jump anew.
+ */
+static void space_inherit(struct mmu *mmu, struct vt_space *s)
+{
+	for (struct vt_space *t = used_before(mmu, s, ~0ull); t; t = used_before(mmu, s, t->used)) {
+		if (half_inherit(mmu, &s->half[0], &t->half[0]))
+			return;
+		vt_clear_half(mmu, &s->half[0]);
+	}
+}
+
 static u32 space_key(const struct mmu *mmu, const struct cpu_state *cs)
 {
 	u32 a20 = mmu->mem->a20_mask == ~0ull;
@@ -379,6 +463,8 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 		s->root = root;
 		s->key = key;
 		s->live = true;
+		if (mmu->env.paging != PAGING_NONE)
+			space_inherit(mmu, s);
 	}
 	s->used = ++mmu->tick;
 	mmu->cur = s;

@@ -110,7 +110,8 @@ static bool run_is_ram(const struct mem *m, u64 gpage)
 
 static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int acc, const struct walk *w, bool quick)
 {
-	int run = w->shift > PAGE_SHIFT && run_is_ram(mmu->mem, gpage) ? VT_RUN : 1;
+	bool many = w->shift > PAGE_SHIFT && run_is_ram(mmu->mem, gpage) && !vt_watched(mmu, page & ~(u32)(VT_RUN - 1), VT_RUN);
+	int run = many ? VT_RUN : 1;
 	u32 first = page & ~(u32)(run - 1), region = page >> (REGION_SHIFT - PAGE_SHIFT);
 	u64 gfirst = gpage & ~(u64)(run - 1);
 	u64 delta = (u64)mmu->mem->ram + (gpage << PAGE_SHIFT) - ((u64)page << PAGE_SHIFT);
@@ -139,6 +140,8 @@ u64 vt_fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w, bool quic
 	u32 page = (u32)(lin >> PAGE_SHIFT);
 	u64 gpage = w->gpa >> PAGE_SHIFT, delta;
 
+	if (vt_watched(mmu, page, 1))
+		return 0;
 	switch (mem_kind(mmu->mem, w->gpa)) {
 	case MEM_RAM:
 		return fill_ram(mmu, h, page, gpage, acc, w, quick);

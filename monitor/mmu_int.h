@@ -87,6 +87,8 @@ struct mmu {
 	u64 *rmap;		/* by page: where write entries of it may be, see rmap_add() */
 	u32 *pt_gen;		/* by page: counts the times that TRAP_PT was taken back */
 	struct commit_piece commit[2];
+	u32 watched[4];		/* linear pages that the tables must not hold */
+	int watches;
 };
 
 #define RMAP_SLOT_BITS 21	/* linear page + 1 */
@@ -108,6 +110,15 @@ static inline bool vt_touched(const struct vt_half *h, int table, u32 region)
 bool vt_record(struct mmu *mmu, struct vt_half *h, u32 page, int run, u8 flags, const struct walk *w, bool quick);
 /* Fills the tables for lin after a walk for `acc` succeeded; returns (host address - linear address), or 0 if there is no entry to have. */
 u64  vt_fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w, bool quick);
+
+/* Is one of the `run` pages from `page` watched? */
+static inline bool vt_watched(const struct mmu *mmu, u32 page, u32 run)
+{
+	for (int i = 0; unlikely(i < mmu->watches); i++)
+		if (mmu->watched[i] - page < run)
+			return true;
+	return false;
+}
 
 /* mmu_as.c */
 void vt_clear_half(struct mmu *mmu, struct vt_half *h);

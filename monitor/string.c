@@ -10,6 +10,7 @@
 #include "monitor/callouts.h"
 #include "monitor/io.h"
 #include "monitor/segment.h"
+#include "monitor/watch.h"
 
 enum { CALL_BUDGET = 65536, SLOW_COST = 64 };	/* bytes a call; what a slow element counts for */
 enum { USES_SI = 1, USES_DI = 2 };
@@ -65,6 +66,8 @@ static void string_run(struct cpu_state *cs, u32 arg, step_fn *step, u32 uses, b
 	}
 	if (!count || s.stop)
 		cs->rip = cs->next_rip;
+	else
+		cs->eflags_sys |= FL_RF;	/* a breakpoint on the instruction stands before its first iteration only (SDM vol. 3, 17.3.1.1) */
 }
 
 /* How many elements from `off` on, in the direction of DF, lie in one page, below `lim1` and without a wrap; 0: the next one needs care. */
@@ -328,6 +331,7 @@ static u32 ins_step(struct cpu_state *cs, struct string *s, u32 want)
 	acc_probe_write(cs, lin, s->size, s->acc);
 	value = bus_io_read(vcpu_of(cs)->vm, (u16)cs->gpr[R_EDX], (int)s->size);
 	acc_write(cs, lin, value, (int)s->size, s->acc);
+	watch_hit(cs, watch_io(cs, cs->gpr[R_EDX] & 0xffff, s->size));
 	return 1;
 }
 
@@ -336,6 +340,7 @@ static u32 outs_step(struct cpu_state *cs, struct string *s, u32 want)
 	u32 value = read_one(cs, s, s->seg, src_off(cs, s));
 
 	bus_io_write(vcpu_of(cs)->vm, (u16)cs->gpr[R_EDX], value, (int)s->size);
+	watch_hit(cs, watch_io(cs, cs->gpr[R_EDX] & 0xffff, s->size));
 	return 1;
 }
 

@@ -5,6 +5,7 @@
  * fails after (LDT, segments) in the new one, with the selectors already loaded and their hidden parts not present.
  */
 #include "monitor/task.h"
+#include "monitor/watch.h"
 
 enum { TSS16_LIMIT = 0x2b, TSS32_LIMIT = 0x67, TSS_IOMAP = 0x66, TSS_LINK = 0 };
 enum { CR0_TS = 8, CR4_PAE = 0x20, DR6_BT = 1 << 15, DR7_LOCAL = 0x155 };
@@ -167,7 +168,10 @@ static void load_registers(struct cpu_state *cs, const struct task_image *t, boo
 		seg_set_null(cs, i, t->seg[i]);
 	cs->cpl = t->eflags & FL_VM ? 3 : t->seg[S_CS] & 3;
 	cs->cr0 |= CR0_TS;
-	cs->dr[7] &= ~(u64)DR7_LOCAL;
+	if (cs->dr[7] & DR7_LOCAL) {
+		cs->dr[7] &= ~(u64)DR7_LOCAL;
+		watch_update(cs);
+	}
 	if (is32 && (cs->cr0 & CR0_PG) && cs->cr3 != t->cr3) {
 		cs->cr3 = t->cr3;
 		mmu_cr3_written(cs);

@@ -12,7 +12,9 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 #include "monitor/callouts.h"
@@ -26,8 +28,10 @@
 #include "monitor/msr.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm.h"
+#include "monitor/watch.h"
 
 enum { NO_VECTOR = -1, CR0_RESET = 0x60000010, CR0_NE = 1 << 5, CR4_OSXMMEXCPT = 1 << 10 };
+#define NEVER (~0ull)	/* no timer is armed */
 
 struct vcpu_run {
 	struct tr_ops ops;
@@ -49,6 +53,7 @@ void cpu_raise(struct cpu_state *cs, int vector, int error)
 	struct vcpu *v = vcpu_of(cs);
 	int combined = except_combine(v->in_delivery, vector);
 
+	v->traps = 0;	/* what a faulting instruction hit does not count */
 	vm_trace(v->vm, TRACE_EXC, "exception %d error %x at %llx (during %d) cr2 %llx\n", vector, error, (unsigned long long)cs->rip,
 		 v->in_delivery, (unsigned long long)cs->cr2);
 	if (combined < 0) {	/* triple fault: shutdown, which a PC's chip set answers with a reset */
@@ -76,6 +81,17 @@ static void host_fault(struct cpu_state *cs, int vector, int error)
 	if (vector == VEC_XM && !(cs->cr4 & CR4_OSXMMEXCPT))
 		vector = VEC_UD;
 	cpu_raise(cs, vector, error);
+}
+
+/* Traps of instructions that are done: data and I/O breakpoints, single step. */
+static void raise_traps(struct vcpu *v)
+{
+	struct cpu_state *cs = &v->cs;
+
+	if (v->traps & DR6_HITS)
+		cs->dr[6] &= ~(u64)DR6_HITS;
+	cs->dr[6] |= v->traps;
+	cpu_raise(cs, VEC_DB, TR_NO_ERR);
 }
 
 static void deliver_pending(struct vcpu *v)
@@ -125,6 +141,8 @@ static void take_events(struct vcpu *v)
 	event_set_deadline(v->vm, clock_run_timers(v->vm));
 	if (v->vm->reset_requested)
 		reset_machine(v);
+	if (v->traps && cs->inhibit != SHADOW_SS)
+		raise_traps(v);
 	if (cs->inhibit)
 		return;
 	if (v->nmi_pending && !v->nmi_blocked) {
@@ -139,24 +157,34 @@ static void take_events(struct vcpu *v)
 
 /* --- sleeping and waking --- */
 
-static void futex(u32 *word, int op, u32 value)
+static void futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 {
-	syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+	syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
 }
 
+/* Until a kick or the next timer, for which this thread wakes itself: were it the event thread's business, each tick of an idle
+ * guest would wake two threads. */
 static void sleep_until_kicked(struct vcpu *v)
 {
+	u64 deadline = clock_next_deadline(v->vm), now;
+
+	event_set_deadline(v->vm, NEVER);
 	__atomic_store_n(&v->run->sleeping, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&v->cs.go, __ATOMIC_SEQ_CST))	/* a kick stores 0 */
-		futex(&v->cs.go, FUTEX_WAIT, 1);
+	while (__atomic_load_n(&v->cs.go, __ATOMIC_SEQ_CST) && (now = clock_now(v->vm)) < deadline) {	/* a kick stores 0 */
+		u64 ns = deadline - now;
+		struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+
+		futex(&v->cs.go, FUTEX_WAIT, 1, deadline == NEVER ? NULL : &ts);
+	}
 	__atomic_store_n(&v->run->sleeping, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->cs.go, 0, __ATOMIC_SEQ_CST);
 }
 
 void vcpu_kick(struct vcpu *v)
 {
 	__atomic_store_n(&v->cs.go, 0, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&v->run->sleeping, __ATOMIC_SEQ_CST))
-		futex(&v->cs.go, FUTEX_WAKE, INT_MAX);
+		futex(&v->cs.go, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 void vcpu_set_intr(struct vcpu *v, bool level)
@@ -174,24 +202,28 @@ void vcpu_nmi(struct vcpu *v)
 
 /* --- running --- */
 
-/* A single instruction in which interrupts are held back (STI, MOV SS), or that a debugger of the guest looks at. */
+/*
+ * A single instruction in which something is held back (STI, MOV SS), or that a debugger of the guest looks at. Behind MOV SS code breakpoints
+ * and the single-step trap are lost, data breakpoints wait (SDM vol. 3, 6.8.3).
+ */
 static void step(struct vcpu *v)
 {
 	struct cpu_state *cs = &v->cs;
 	bool trap = cs->eflags_sys & FL_TF;
 
-	if (debug_code_breakpoint(cs)) {
-		cs->rip &= 0xffffffff;
+	if (cs->inhibit != SHADOW_SS && debug_code_breakpoint(cs))
 		cpu_raise(cs, VEC_DB, TR_NO_ERR);
-	}
 	cs->inhibit = 0;
+	v->int_delivered = false;
 	cs->mode |= MK_STEP;
 	tr_run(v->tr);
 	cpu_update_mode(cs);
-	if (trap && !cs->inhibit) {
-		cs->dr[6] |= DR6_BS;
-		cpu_raise(cs, VEC_DB, TR_NO_ERR);
-	}
+	if (cs->inhibit == SHADOW_SS)
+		return;
+	if (trap && !v->int_delivered)
+		v->traps |= DR6_BS;
+	if (v->traps)
+		raise_traps(v);
 }
 
 static void halted(struct vcpu *v)
@@ -224,12 +256,13 @@ static void loop(struct vcpu *v)
 		else if (cs->inhibit || cs->mode & MK_STEP)
 			step(v);
 		else if (tr_run(v->tr) == TR_EXIT_SHADOW)
-			cs->inhibit = 1;
+			cs->inhibit = SHADOW_STI;
 	}
 }
 
 void vcpu_run(struct vcpu *v)
 {
+	prctl(PR_SET_TIMERSLACK, 1);	/* the default 50 us would make every tick of an idle guest late */
 	hostfault_enter(v->tr);
 	if (__builtin_setjmp(v->run_jmp)) {
 		tr_abandoned(v->tr);
@@ -280,6 +313,9 @@ void vcpu_reset(struct vcpu *v)
 	cs->commit_len = 0;
 	v->nmi_pending = v->nmi_blocked = false;
 	v->in_delivery = v->run->vector = NO_VECTOR;
+	v->delivery_external = v->int_delivered = false;
+	v->traps = 0;
+	watch_update(cs);
 	cs->mode = 0;
 	mmu_mode_changed(cs);
 	for (int s = 0; s < 6; s++)

@@ -28,6 +28,8 @@ struct vcpu {
 	struct vcpu_run *run;		/* monitor/vcpu.c: recovery point, wake-up */
 	int in_delivery;		/* an exception is being delivered: its vector, else -1 (double faults) */
 	bool delivery_external;		/* what is being delivered is an interrupt: sets EXT in error codes */
+	bool int_delivered;		/* the instruction was an INT: it cleared TF, so no single-step trap follows */
+	u32 traps;			/* DR6 bits of debug traps that wait for the end of the instruction */
 	bool nmi_pending, nmi_blocked;
 	void *run_jmp[5];		/* __builtin_setjmp buffer of the run loop */
 };

@@ -45,6 +45,9 @@ struct cpu_seg {
 
 struct cpu_dtr { u64 base; u32 limit; u32 pad; };
 
+/* Behind STI interrupts are held back, behind MOV SS and POP SS debug exceptions too. */
+enum shadow { SHADOW_STI = 1, SHADOW_SS = 2 };
+
 #define CPU_BOUNCE_SIZE 4096	/* the largest memory operand that can cross a page or reach a device: an XSAVE area */
 #define CPU_FPU_SIZE    4096
 
@@ -83,7 +86,7 @@ struct cpu_state {
 	struct cpu_seg ldt, tr;
 	u8  cpl;
 	u8  halted;		/* HLT executed, waiting for an interrupt */
-	u8  inhibit;		/* interrupts and debug traps are held back for one instruction (STI, MOV SS, POP SS) */
+	u8  inhibit;		/* enum shadow: what is held back for one instruction */
 	u8  pad0[5];
 	u32 index_mask[3];	/* PEXT masks that make a virtual TLB index of an address: [1] 2-byte, [2] 4-byte accesses */
 	u32 fpu_mask;		/* state components that the host keeps (XCR0 bits 0 to 2); 0: only FXSAVE is there */

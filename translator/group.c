@@ -147,9 +147,7 @@ void group_begin(struct tctx *t)
 	c = cold_new(t, COLD_GROUP, (u32)(g.hi - g.lo) | (g.write ? MEM_WRITE : MEM_READ));
 	t->cold[c].rip = t->insns[t->cur].eip;
 	em_lea(e, 0, R8, HM(gpr_host(t, g.base), (s32)g.lo));
-	mem_page(e, (u32)(g.hi - g.lo));
-	short_jump(t, em_jrcxz(e), c);
-	em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
+	mem_index(e, (u32)(g.hi - g.lo));
 	em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, g.write ? VTLB_WRITE : VTLB_READ));
 	short_jump(t, em_jrcxz(e), c);
 	t->cold[c].back = e->p;

@@ -13,10 +13,9 @@
  *
  *     lea   rcx, [r8 + size - 1]
  *     shrx  rcx, rcx, r14                     (r14's low bits are 12, see regs.h)
- *     not   rcx
  *     shrx  r9d, r8d, r14d
- *     lea   rcx, [rcx + r9 + 2]               first page - last page + 1: zero if it crosses
- *     jrcxz cold
+ *     lea   r9, [r9 + r9 * 2]
+ *     lea   r9, [r9 + rcx]                    3 * first page + last page: slot 1, always empty, if it crosses
  *
  * JRCXZ reaches 127 bytes only, so it goes to an island, a JMP to the cold stub; islands stand at the block's end or, when
  * that is too far, are jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
@@ -88,14 +87,17 @@ int cold_exit(struct tctx *t, u8 *stub, u64 rip)
 	return n;
 }
 
-/* r9 = page of r8's first byte; rcx = 0 if its last byte is in another. */
-void mem_page(struct emit *e, u32 size)
+/*
+ * r9 = index of the slot for `size` bytes at r8 that may be misaligned: 3 * first page + last page, which is slot 0 of the page,
+ * or, if the bytes cross into the next, the empty slot 1. Clobbers rcx.
+ */
+void mem_index(struct emit *e, u32 size)
 {
 	em_lea(e, 1, RCX, HM(R8, size - 1));
 	em_shrx(e, 1, RCX, RCX, HOST_STATE);
-	em_not(e, 1, RCX);
 	em_shrx(e, 0, R9, R8, HOST_STATE);
-	em_lea(e, 1, RCX, HMX(RCX, R9, 1, 2));
+	em_lea(e, 1, R9, HMX(R9, R9, 2, 0));
+	em_lea(e, 1, R9, HMX(R9, RCX, 1, 0));
 }
 
 /* --- addresses --- */
@@ -156,7 +158,7 @@ void mem_segment(struct tctx *t, int seg, u32 size, u32 access)
 /* --- look-up --- */
 
 /* r9 = index of the table's slot. */
-static void page_index(struct tctx *t, u32 size, int cold)
+static void page_index(struct tctx *t, u32 size)
 {
 	struct emit *e = &t->e;
 
@@ -170,12 +172,11 @@ static void page_index(struct tctx *t, u32 size, int cold)
 		return;
 	case 1:
 		em_shrx(e, 0, R9, R8, HOST_STATE);
-		break;
+		em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
+		return;
 	default:
-		mem_page(e, size);
-		short_jump(t, em_jrcxz(e), cold);
+		mem_index(e, size);
 	}
-	em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
 }
 
 int mem_begin(struct tctx *t, u32 size, u32 access)
@@ -190,7 +191,7 @@ int mem_begin(struct tctx *t, u32 size, u32 access)
 		em_mov_ri(e, RCX, 0);
 		short_jump(t, em_jrcxz(e), h);
 	} else {
-		page_index(t, size, h);
+		page_index(t, size);
 		em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, access & MEM_WRITE ? VTLB_WRITE : VTLB_READ));
 		short_jump(t, em_jrcxz(e), h);
 	}

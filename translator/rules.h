@@ -66,7 +66,7 @@ void mem_offset(struct tctx *t, const struct insn *i);
 void mem_segment(struct tctx *t, int seg, u32 size, u32 access);
 /* Virtual TLB look-up of linear address r8: until mem_end() the operand is MEM_OP, [r8 + rcx]. Clobbers r9. For a write the code between
  * mem_begin() and mem_end() must be the access alone: it may be repeated on the bounce buffer. */
-void mem_page(struct emit *e, u32 size);
+void mem_index(struct emit *e, u32 size);
 int  mem_begin(struct tctx *t, u32 size, u32 access);
 void mem_end(struct tctx *t, int handle);
 #define MEM_OP (t->mem_op)

@@ -208,14 +208,9 @@ static void gen_mem(struct translator *tr, struct emit *e, bool try)
 static void gen_misaligned(struct translator *tr, struct emit *e)
 {
 	for (int k = 0; k < 4; k++) {
-		u8 *crosses;
-
 		tr->stub.misaligned[k >> 1][k & 1] = e->p;
-		mem_page(e, k >> 1 ? 4 : 2);
-		crosses = em_jrcxz(e);
-		em_lea_index(e, R9, R9, VTLB_SLOTS, 0);
+		mem_index(e, k >> 1 ? 4 : 2);
 		em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, k & 1 ? VTLB_WRITE : VTLB_READ));
-		em_here8(e, crosses);
 		em_ret(e);
 	}
 }

@@ -39,6 +39,7 @@ struct blk {
 	u16 len, len2;			/* guest bytes in the first and in the second page */
 	u8 unit;
 	bool dead;
+	bool in_ibt;			/* may stand in an indirect branch table */
 	u8 nlinks;
 	u8 group_fails;
 	u16 nmap, ninsns;

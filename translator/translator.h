@@ -108,6 +108,8 @@ void tr_flush(struct translator *tr);
 void tr_half_add(struct translator *tr, u8 *half);
 void tr_half_flush(struct translator *tr, u8 *half);
 void tr_half_page_flush(struct translator *tr, u8 *half, gla_t lin);
+/* `half` maps all code that was run in `from` as `from` does: what is known of indirect jumps there holds in `half` too. */
+void tr_half_copy(struct translator *tr, u8 *half, u8 *from);
 
 /* Identity of a code segment that is not flat, for cs->cs_id: equal (base, limit) give equal numbers, never 0. */
 u32 tr_cs_id(struct translator *tr, u64 base, u32 limit);

@@ -7,6 +7,7 @@
  *     0        read table     2^20 x 4 slots of 8 bytes, index = linear page * 4 + the address's low two bits
  *     32 MiB   write table    the same
  *     64 MiB   IBT            2^16 x 8 bytes, index = low 16 bits of EIP: host address of a block's indirect entry
+ *     behind   IBT map        a bit for each 8 entries of the IBT: one of them may be filled
  *
  * Only slot 0 of a page is ever filled. So one PEXT makes an index that finds the page and, because slots 1 to 3 say 'slow path',
  * also tells a misaligned access, which may cross into the next page, from an aligned one, which cannot.
@@ -28,7 +29,8 @@
 #define VTLB_WRITE     (32u << 20)
 #define VTLB_IBT       (64u << 20)
 #define IBT_ENTRIES    (1u << 16)
-#define VTLB_HALF_SIZE (VTLB_IBT + IBT_ENTRIES * 8u)
+#define VTLB_IBT_MAP   (VTLB_IBT + IBT_ENTRIES * 8u)
+#define VTLB_HALF_SIZE (VTLB_IBT_MAP + PAGE_SIZE)
 
 static inline u64 *vtlb_read_entry(u8 *half, u32 lin)  { return (u64 *)(half + VTLB_READ) + (lin >> PAGE_SHIFT) * VTLB_SLOTS; }
 static inline u64 *vtlb_write_entry(u8 *half, u32 lin) { return (u64 *)(half + VTLB_WRITE) + (lin >> PAGE_SHIFT) * VTLB_SLOTS; }

@@ -207,6 +207,7 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	case OPT_ENGINE:     return take_engine(ps, v);
 	case OPT_TRACE:      return take_trace(ps, v);
 	case OPT_DUMP:       return take_dump(ps, v);
+	case OPT_STATS:      run->stats = true; return true;
 	case OPT_CHECK:      return take_check(ps, v);
 	case OPT_DEBUG_EXIT: return take_port(ps, v);
 	case OPT_DEBUGCON:   run->debugcon = v; return check_where(ps, "debugcon", v);

@@ -19,7 +19,7 @@ struct cli_run {
 	u64 dump_lo, dump_hi;			/* guest EIPs, both inclusive */
 	u32 serials;
 	int debug_exit;				/* port, or -1 */
-	bool no_reboot, dump, check_recover, check_links;
+	bool no_reboot, dump, stats, check_recover, check_links;
 };
 
 enum cli_result { CLI_OK, CLI_HELP, CLI_VERSION, CLI_ERROR /* err has the sentence */ };

@@ -272,6 +272,13 @@ static void print_model(const char *name, const char *what, void *arg)
 	printf("%-12s %s\n", name, what);
 }
 
+static void print_stats(const struct tr_stats *st)
+{
+#define STAT(name, what) fprintf(stderr, "%14llu  %s\n", (unsigned long long)st->name, what);
+#include "translator/stats.def"
+#undef STAT
+}
+
 static int cmd_run(int argc, char **argv)
 {
 	struct cli_run opt;
@@ -301,6 +308,8 @@ static int cmd_run(int argc, char **argv)
 		fprintf(stderr, "ringfence: %s\n", m.err);
 	if (opt.dump && m.vm.vcpu && !m.err[0])
 		tr_dump(m.vm.vcpu->tr, stdout, opt.dump_lo, opt.dump_hi);
+	if (opt.stats && m.vm.vcpu && !m.err[0])
+		print_stats(tr_stats(m.vm.vcpu->tr));
 	machine_fini(&m);
 	if (m.killed_by)
 		die_by(m.killed_by);

@@ -16,7 +16,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 PASS = 0x10 * 2 + 1
 ENGINES = [[], ['--check=links'], ['--check=recover']]
 # What is not there yet: shown as skipped as long as it fails.
-MISSING = {'watch': 'data breakpoints are not there yet'}
+MISSING = {}
 
 
 def command(binary, engine):

@@ -122,6 +122,7 @@ u8 *mmu_half(struct mmu *mmu, bool user) { return ((struct fake *)mmu)->half; }
 bool mmu_pdptes_valid(struct cpu_state *cs, u64 cr3) { return cr3 != 0xbad000; }
 void mmu_cr3_written(struct cpu_state *cs) { fake_of(cs)->flushes++; }
 void mmu_mode_changed(struct cpu_state *cs) { fake_of(cs)->flushes++; }
+void mmu_watch(struct cpu_state *cs, const u32 *page, int count) { fake_of(cs)->flushes++; }
 void mmu_invlpg(struct cpu_state *cs, gla_t lin) { fake_of(cs)->flushes++; }
 u32 tr_cs_id(struct translator *tr, u64 base, u32 limit) { return 1; }
 u64 clock_tsc_hz(struct vm *vm) { return 2500000000ull; }

@@ -21,7 +21,7 @@ static struct {
 	struct vcpu *vcpu;
 	jmp_buf raise;
 	int vector, error;
-	int half_flushes, page_flushes, notifies;
+	int half_flushes, page_flushes, half_copies, notifies;
 	gla_t flushed;
 	gpa_t notified;
 	bool overlaps_code;	/* what tr_overlaps_code() answers */
@@ -29,6 +29,7 @@ static struct {
 
 void tr_half_add(struct translator *tr, u8 *half) { }
 void tr_half_flush(struct translator *tr, u8 *half) { fx.half_flushes++; }
+void tr_half_copy(struct translator *tr, u8 *half, u8 *from) { fx.half_copies++; }
 void tr_half_page_flush(struct translator *tr, u8 *half, gla_t lin) { fx.page_flushes++; fx.flushed = lin; }
 void tr_write_notify(struct translator *tr, gpa_t gpa, u32 len) { fx.notifies++; fx.notified = gpa; }
 bool tr_overlaps_code(struct translator *tr, gpa_t gpa, u32 len) { return fx.overlaps_code; }

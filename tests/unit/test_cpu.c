@@ -2,7 +2,7 @@
  * test_cpu.c - segment loads, gates, returns, task switches, exception delivery, V86 mode and control registers over a flat memory.
  */
 /* objs: monitor/callouts.o monitor/mode.o monitor/segment.o monitor/except.o monitor/task.o monitor/far.o monitor/intr.o monitor/debug.o
- * monitor/io.o
+ * monitor/io.o monitor/watch.o
  *	monitor/bcd.o monitor/string.o monitor/msr.o monitor/cpuid.o monitor/priv.o monitor/syscall.o tests/unit/fake_mmu.o */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,7 +135,7 @@ static void test_segment_kinds(void **state)
 	expect_raise(f, VEC_GP, 0);
 	load(f, S_SS, STACK16);
 	assert_false(cs->mode & MK_SS32);
-	assert_int_equal(cs->inhibit, 1);
+	assert_int_equal(cs->inhibit, SHADOW_SS);
 	fake_fini(f);
 }
 

@@ -3,7 +3,7 @@
  * CR3 switches with page tables that changed meanwhile.
  */
 /* objs: monitor/mem.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
- * monitor/mmu_fill.o monitor/lib/bug.o monitor/lib/hostmem.o */
+ * monitor/mmu_fill.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -16,6 +16,8 @@
 #define PT   0x102000u		/* shared by both directories: linear 0 to 4 MiB */
 #define PT_A 0x103000u		/* linear 4 to 8 MiB, one for each */
 #define PT_B 0x104000u
+#define PD_C 0x105000u
+#define PD_D 0x106000u
 #define PRW  7u			/* present, writable, user */
 #define USER_PAGE 0x400000u
 
@@ -474,13 +476,44 @@ static void bad_sizes(void **state)
 	assert_string_equal(err, "--trace knows no \"foo\": exit, tc, irq, exc, msr, io, mem, dev or all");
 }
 
+/* A new space that maps the supervisor code of the last one as that did starts with it; one that does not starts empty. */
+static void new_space_inherits_code(void **state)
+{
+	gpa_t gpa;
+
+	mmu_fetch(cs, 0x5000, &gpa, false);
+	mmu_fetch(cs, 0xc0005000, &gpa, false);
+	put32(PD_B, PT | PRW | PTE_A);		/* as in A now: code that was never run through these entries is not inherited */
+	put32(PD_B + 4 * 0x300, 0x83 | PTE_A);
+	switch_to(PD_B);
+	assert_int_equal(fx.half_copies, 1);
+	mmu_invlpg(cs, 0x5000);		/* what was inherited is as easily lost as what was found */
+	assert_int_equal(fx.page_flushes, 1);
+	assert_int_equal(fx.flushed, 0x5000);
+	mmu_fetch(cs, USER_PAGE, &gpa, false);
+	assert_int_equal(gpa, 0xc00000);
+	for (u32 i = 0; i < 1024; i++)
+		put32(PD_C + 4 * i, get32(PD_B + 4 * i));
+	put32(PD_C + 4, PT_A | PRW);
+	switch_to(PD_C);		/* USER_PAGE is another page than in B, but A, before it, has none of its code */
+	assert_int_equal(fx.half_copies, 2);
+	mmu_fetch(cs, USER_PAGE, &gpa, false);
+	assert_int_equal(gpa, 0x800000);
+	put32(PD_D, PT | PRW | PTE_A);
+	switch_to(PD_D);		/* without the kernel's large page */
+	assert_int_equal(fx.half_copies, 2);
+	assert_true(RAISES(mmu_fetch(cs, 0xc0005000, &gpa, false)));
+	mmu_fetch(cs, 0x5000, &gpa, false);
+	assert_int_equal(gpa, 0x5000);
+}
+
 #define WITH_SPACES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_SPACES(fills_and_bits), WITH_SPACES(large_pages), WITH_SPACES(crossing), WITH_SPACES(rights), WITH_SPACES(switches),
 		WITH_SPACES(many_spaces), WITH_SPACES(tracked_tables), WITH_SPACES(retracked_table), WITH_SPACES(code_pages), WITH_SPACES(devices),
-		WITH_SPACES(a20_and_no_paging), WITH_SPACES(exhaustion), cmocka_unit_test(bad_sizes),
+		WITH_SPACES(a20_and_no_paging), WITH_SPACES(new_space_inherits_code), WITH_SPACES(exhaustion), cmocka_unit_test(bad_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

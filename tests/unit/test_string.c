@@ -2,7 +2,7 @@
  * test_string.c - REP string instructions against a plain element loop: all sizes, directions, overlaps, address sizes; faults in the
  * middle.
  */
-/* objs: monitor/string.o monitor/io.o monitor/task.o monitor/segment.o monitor/mode.o monitor/msr.o monitor/cpuid.o
+/* objs: monitor/string.o monitor/io.o monitor/watch.o monitor/task.o monitor/segment.o monitor/mode.o monitor/msr.o monitor/cpuid.o
  * tests/unit/fake_mmu.o */
 #include <setjmp.h>
 #include <stdarg.h>

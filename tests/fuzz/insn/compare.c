@@ -7,7 +7,7 @@
  *     FOP, FIP, FDP and their selectors, in the state and where one instruction stores them: translated x87 code runs at host addresses;
  *     padding of the XSAVE image, XMM8 to XMM15 and their place in FXSAVE's (reserved outside 64-bit mode);
  *     which of two faults of one instruction is raised when both are of the last class of SDM vol. 3, table 6-2 (page fault, #GP or #SS of
- *     the operand, #MF, #XM), and which of CMPS' two page faults;
+ *     the operand, #BR, #MF, #XM), and which of CMPS' two page faults;
  *     what a faulting ENTER has written below ESP and a faulting store of 10 bytes before the second page or the limit, what a
  *     faulting POPA has popped, what a faulting MMX or conversion instruction did to the x87 tag word, TOP and MXCSR; which byte of
  *     an FPU image, or of ENTER's, PUSHA's and POPA's part of the stack CR2 names.
@@ -109,7 +109,7 @@ static bool is_multi_stack(ZydisMnemonic m)
 		m == ZYDIS_MNEMONIC_POPAD;
 }
 
-static bool operand_fault(int vector) { return vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
+static bool operand_fault(int vector) { return vector == 5 || vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
 
 static bool fault_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
@@ -140,8 +140,8 @@ static struct forgiven forgive(const struct insn_case *c, const struct outcome *
 		return f;
 	f.fpu = insn.meta.isa_ext == ZYDIS_ISA_EXT_MMX || insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || insn.meta.isa_ext == ZYDIS_ISA_EXT_F16C ||
 		insn.mnemonic == ZYDIS_MNEMONIC_MOVNTQ;
-	f.data = insn.mnemonic == ZYDIS_MNEMONIC_FBSTP || insn.mnemonic == ZYDIS_MNEMONIC_FSTP;
-	f.stack = f.data || insn.mnemonic == ZYDIS_MNEMONIC_ENTER;
+	f.data = insn.mnemonic == ZYDIS_MNEMONIC_FBSTP || insn.mnemonic == ZYDIS_MNEMONIC_FSTP || insn.mnemonic == ZYDIS_MNEMONIC_ENTER;
+	f.stack = f.data;
 	f.gpr = insn.mnemonic == ZYDIS_MNEMONIC_POPA || insn.mnemonic == ZYDIS_MNEMONIC_POPAD;
 	return f;
 }

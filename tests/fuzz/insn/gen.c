@@ -201,7 +201,7 @@ static void steer(struct build *b, u8 *bytes, struct decoded *d)
 	else
 		target = GUEST_DATA - segment_base(b->c, op->mem.segment) + data_offset(&b->r);
 	delta = target - operand_offset(b->c, d, op);
-	disp = (s32)(u32)d->op[op - d->op].mem.disp.value + (s32)delta;
+	disp = (s32)((u32)d->op[op - d->op].mem.disp.value + delta);
 	if (size == 1 && disp != (s8)disp)
 		return;
 	memcpy(bytes + d->insn.raw.disp.offset, &disp, size);
