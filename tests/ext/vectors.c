@@ -1,0 +1,167 @@
+/*
+ * vectors.c - runs published single-step vectors of the 8086 and 80286 (MOO files, real mode) through the virtual CPU.
+ *
+ *     zcat 00.MOO.gz | vectors [undefined-flags-mask]
+ *
+ * Each vector is an instruction with the registers and bytes of memory before and after; HLT follows it. Compared are all
+ * registers, the flags outside the mask (hexadecimal: those that the SDM leaves undefined for the opcode) and the bytes of
+ * memory; pushed flags are bytes of memory too. Vectors that end in an exception by the chip's own rules differ.
+ * A MOO file is a list of chunks, each a name of four letters and a length; TEST holds INIT and FINA, those REGS and RAM.
+ */
+/* objs: all */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "monitor/bus.h"
+#include "monitor/clock.h"
+#include "monitor/cpuid.h"
+#include "monitor/event.h"
+#include "monitor/mem.h"
+#include "monitor/vcpu.h"
+#include "monitor/vm.h"
+
+enum { V_AX, V_BX, V_CX, V_DX, V_CS, V_SS, V_DS, V_ES, V_SP, V_BP, V_SI, V_DI, V_IP, V_FLAGS, V_COUNT };
+static const char *const names[] = { "ax", "bx", "cx", "dx", "cs", "ss", "ds", "es", "sp", "bp", "si", "di", "ip", "flags" };
+static const u8 gprs[][2] = { { V_AX, R_EAX }, { V_BX, R_EBX }, { V_CX, R_ECX }, { V_DX, R_EDX }, { V_SP, R_ESP }, { V_BP, R_EBP }, { V_SI, R_ESI }, { V_DI, R_EDI } };
+static const u8 segs[][2] = { { V_CS, S_CS }, { V_SS, S_SS }, { V_DS, S_DS }, { V_ES, S_ES } };
+
+struct state { u16 reg[V_COUNT]; u16 has; const u8 *ram; u32 bytes; };
+struct moo_case { const char *name; int name_len; struct state init, fina; };
+
+static u32 get32(const u8 *p) { u32 v; memcpy(&v, p, 4); return v; }
+
+static void parse_state(struct state *s, const u8 *p, const u8 *end)
+{
+	for (; p + 8 <= end; p += 8 + get32(p + 4)) {
+		const u8 *d = p + 8;
+
+		if (!memcmp(p, "REGS", 4)) {
+			s->has = (u16)(d[0] | d[1] << 8);
+			d += 2;
+			for (int r = 0; r < V_COUNT; r++)
+				if (s->has >> r & 1)
+					s->reg[r] = (u16)(d[0] | d[1] << 8), d += 2;
+		} else if (!memcmp(p, "RAM ", 4)) {
+			s->bytes = get32(d);
+			s->ram = d + 4;
+		}
+	}
+}
+
+static void parse_vector(struct moo_case *v, const u8 *p, const u8 *end)
+{
+	memset(v, 0, sizeof(*v));
+	for (; p + 8 <= end; p += 8 + get32(p + 4)) {
+		const u8 *d = p + 8;
+
+		if (!memcmp(p, "NAME", 4))
+			v->name = (const char *)d + 4, v->name_len = (int)get32(d);
+		else if (!memcmp(p, "INIT", 4))
+			parse_state(&v->init, d, d + get32(p + 4));
+		else if (!memcmp(p, "FINA", 4))
+			parse_state(&v->fina, d, d + get32(p + 4));
+	}
+}
+
+static void load(struct vcpu *vcpu, const struct moo_case *v)
+{
+	static const u8 vector[4] = { 0xf0, 0xff, 0x00, 0xf0 }, hlt = 0xf4;	/* an exception that the vector does not expect ends at once */
+	struct cpu_state *cs = &vcpu->cs;
+
+	vcpu_reset(vcpu);
+	for (u32 at = 0; at < 0x400; at += 4)
+		mem_write(vcpu->vm, at, vector, 4);
+	mem_write(vcpu->vm, 0xffff0, &hlt, 1);
+	for (size_t k = 0; k < ARRAY_SIZE(gprs); k++)
+		cs->gpr[gprs[k][1]] = v->init.reg[gprs[k][0]];
+	for (size_t k = 0; k < ARRAY_SIZE(segs); k++)
+		seg_load_real(cs, segs[k][1], v->init.reg[segs[k][0]]);
+	cs->rip = v->init.reg[V_IP];
+	cpu_set_eflags(cs, (v->init.reg[V_FLAGS] & (FL_ARITH | FL_DF)) | FL_R1);
+	for (u32 i = 0; i < v->init.bytes; i++)
+		mem_write(vcpu->vm, get32(v->init.ram + 5 * i), v->init.ram + 5 * i + 4, 1);
+}
+
+/* Prints the first difference; true if there is none. */
+static bool compare(struct vcpu *vcpu, const struct moo_case *v, u32 undefined, int number)
+{
+	struct cpu_state *cs = &vcpu->cs;
+	u16 got[V_COUNT], want, mask;
+
+	for (size_t k = 0; k < ARRAY_SIZE(gprs); k++)
+		got[gprs[k][0]] = (u16)cs->gpr[gprs[k][1]];
+	for (size_t k = 0; k < ARRAY_SIZE(segs); k++)
+		got[segs[k][0]] = cs->seg[segs[k][1]].sel;
+	got[V_IP] = (u16)cs->rip;
+	got[V_FLAGS] = (u16)cpu_eflags(cs);
+	for (int r = 0; r < V_COUNT; r++) {
+		want = v->fina.has >> r & 1 ? v->fina.reg[r] : v->init.reg[r];
+		mask = r == V_FLAGS ? (u16)((FL_ARITH | FL_DF) & ~undefined) : 0xffff;
+		if ((got[r] ^ want) & mask) {
+			printf("%d %.*s: %s is %04x, should be %04x\n", number, v->name_len, v->name, names[r], got[r], want);
+			return false;
+		}
+	}
+	for (u32 i = 0; i < v->fina.bytes; i++) {
+		u8 b;
+
+		mem_read(vcpu->vm, get32(v->fina.ram + 5 * i), &b, 1);
+		if (b != v->fina.ram[5 * i + 4]) {
+			printf("%d %.*s: byte at %x is %02x, should be %02x\n", number, v->name_len, v->name, get32(v->fina.ram + 5 * i), b, v->fina.ram[5 * i + 4]);
+			return false;
+		}
+	}
+	return true;
+}
+
+static u8 *read_all(size_t *len)
+{
+	size_t cap = 1 << 20;
+	u8 *p = malloc(cap);
+
+	for (*len = 0; p;) {
+		size_t n = fread(p + *len, 1, cap - *len, stdin);
+
+		*len += n;
+		if (!n)
+			return p;
+		if (*len == cap)
+			p = realloc(p, cap *= 2);
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct vm vm = { .name = "vectors" };
+	struct tr_options tr = { 0 };
+	const char *why = "out of memory";
+	u32 undefined = argc > 1 ? (u32)strtoul(argv[1], NULL, 16) : 0;
+	int count = 0, failed = 0;
+	struct moo_case v;
+	size_t len;
+	u8 *p = read_all(&len), *end = p + len;
+
+	if (!p || len < 8 || memcmp(p, "MOO ", 4)) {
+		fprintf(stderr, "vectors: standard input is no MOO file\n");
+		return 2;
+	}
+	if (!mem_init(&vm, 2 << 20, vm.error, sizeof(vm.error)) || !bus_init(&vm) || !clock_init(&vm) || !event_init(&vm, vm.error, sizeof(vm.error)) ||
+	    !(vm.vcpu = vcpu_init(&vm, cpu_model_find("host"), &tr, &why))) {
+		fprintf(stderr, "vectors: %s\n", vm.error[0] ? vm.error : why);
+		return 1;
+	}
+	for (gpa_t a = 0xa0000; a < 0x100000; a += PAGE_SIZE)
+		mem_set_kind(&vm, a, PAGE_SIZE, MEM_RAM);	/* the vectors' machine has RAM everywhere */
+	for (; p + 8 <= end; p += 8 + get32(p + 4)) {
+		if (memcmp(p, "TEST", 4))
+			continue;
+		parse_vector(&v, p + 8 + 4, p + 8 + get32(p + 4));
+		load(vm.vcpu, &v);
+		vm.stop = VM_RUNNING;
+		vcpu_run(vm.vcpu);
+		failed += !compare(vm.vcpu, &v, undefined, count++);
+	}
+	printf("%d vectors, %d differ\n", count, failed);
+	return failed != 0;
+}
