@@ -148,6 +148,8 @@ static bool code_write(struct vcpu *vcpu, int i, u64 value)
 			return false;
 	}
 	vcpu->msr->value[i] = value;
+	if (i == MSR_TSC_AUX)
+		vcpu->cs.tsc_aux = (u32)value;
 	return true;
 }
 

@@ -180,7 +180,7 @@ void callout_RDTSC(struct cpu_state *cs, u32 arg) { read_tsc(cs); }
 void callout_RDTSCP(struct cpu_state *cs, u32 arg)
 {
 	read_tsc(cs);
-	cs->gpr[R_ECX] = (u32)vcpu_of(cs)->msr->value[MSR_TSC_AUX];
+	cs->gpr[R_ECX] = cs->tsc_aux;
 }
 
 /* There are no performance counters, so every number is a wrong one. */

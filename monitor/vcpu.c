@@ -324,6 +324,7 @@ void vcpu_reset(struct vcpu *v)
 	cs->rip = 0xfff0;
 	cs->tsc_offset = 0 - __rdtsc();
 	msr_reset(v);
+	cs->tsc_aux = 0;
 	reset_fpu(cs);
 	cpu_set_eflags(cs, FL_R1);
 }
@@ -351,7 +352,7 @@ struct vcpu *vcpu_init(struct vm *vm, const struct cpu_model *model, const struc
 	v->in_delivery = run->vector = NO_VECTOR;
 	run->ops = (struct tr_ops){
 		.fetch = mmu_fetch, .code_page = mmu_code_page, .mem_fill = mmu_fill, .mem_slow = mmu_slow, .mem_commit = mmu_commit,
-		.host_fault = host_fault, .has_feature = has_feature,
+		.host_fault = host_fault, .restart = cpu_leave, .has_feature = has_feature,
 	};
 	callouts_fill(&run->ops);
 	v->msr = msr_init();

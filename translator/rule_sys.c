@@ -184,9 +184,17 @@ void rule_rdtsc(struct tctx *t, const struct insn *i)
 {
 	struct emit *e = &t->e;
 
-	if (insn_is(i, MN_RDTSCP) || t->mk & MK_TSC_TRAP) {
-		callout(t, insn_is(i, MN_RDTSCP) ? CO_RDTSCP : CO_RDTSC, 0);
+	bool aux = insn_is(i, MN_RDTSCP);
+
+	if (t->mk & MK_TSC_TRAP) {
+		callout(t, aux ? CO_RDTSCP : CO_RDTSC, 0);
 		return;
+	}
+	if (aux) {	/* waits for all earlier instructions: lfence */
+		em8(e, 0x0f);
+		em8(e, 0xae);
+		em8(e, 0xe8);
+		em_load(e, 0, gpr_host(t, R_ECX), ST(tsc_aux));
 	}
 	em8(e, 0x0f);
 	em8(e, 0x31);

@@ -165,7 +165,7 @@ static void gen_mem(struct translator *tr, struct emit *e, bool try)
 	em_mov_rr(e, 1, RSI, R8);
 	em_mov_rr(e, 0, RDX, R10);
 	em_alu_ri(e, 1, 5, RSP, 8);
-	call_c(e, tr->ops->mem_fill);
+	call_c(e, tr->check ? check_mem_fill : tr->ops->mem_fill);
 	em_rr(e, 1, 0x85, RAX, RAX);
 	slow = try ? NULL : em_jcc(e, CC_E, NULL);
 	em_mov_rr(e, 1, R9, RAX);
@@ -194,7 +194,9 @@ static void gen_mem(struct translator *tr, struct emit *e, bool try)
 	cs_argument(e);
 	em_load(e, 1, RSI, SCRATCH(0));
 	em_load(e, 0, RDX, SCRATCH(2));
-	call_c(e, tr->ops->mem_slow);
+	em_load(e, 1, RAX, HM(RSP, 8));		/* where the stub was called from */
+	em_store(e, 1, SCRATCH(4), RAX);
+	call_c(e, tr->check ? check_mem_slow : tr->ops->mem_slow);
 	em_mov_rr(e, 1, R9, RAX);
 	em_rm(e, 0, 0x83, 7, SCRATCH(3));		/* cmp dword [scratch 3], 0 */
 	em8(e, 0);

@@ -91,6 +91,7 @@ struct translator {
 	u32 nmode_ids;
 	u32 id_mode, id_cs;		/* the pair that cs->mode_id stands for */
 	struct tr_stats stats;
+	struct check_recover *check;	/* check_recover.c; NULL when off */
 	u32 fpu_mask;
 	gpa_t guilty[4096];		/* blocks that do without groups (group.c), by address */
 	struct insn *insns;		/* scratch of the block builder */
@@ -134,6 +135,10 @@ void codepage_del(struct translator *tr, struct blk *b);
 /* ibt.c */
 void ibt_set(struct translator *tr, u8 *half, struct blk *b);
 void ibt_drop(struct translator *tr, struct blk *b);
+/* check_recover.c: what the stubs call in place of tr_ops.mem_fill and mem_slow */
+bool check_recover_init(struct translator *tr);
+u64 check_mem_fill(struct cpu_state *cs, gla_t lin, u32 info);
+u64 check_mem_slow(struct cpu_state *cs, gla_t lin, u32 info);
 /* recover.c */
 const struct insn_map *blk_map_find(const struct blk *b, u32 host_off);
 #endif

@@ -37,6 +37,7 @@ struct translator *tr_init(struct cpu_state *cs, const struct tr_ops *ops, const
 	if (!tr)
 		return NULL;
 	tr->cs = cs;
+	cs->translator = tr;
 	tr->ops = ops;
 	tr->opt = *opt;
 	if (!tr->opt.cache_size)
@@ -50,7 +51,7 @@ struct translator *tr_init(struct cpu_state *cs, const struct tr_ops *ops, const
 	tr->dec = decoder_init();
 	tr->insns = calloc(tr->opt.max_insns, sizeof *tr->insns);
 	tr->tctx = calloc(1, sizeof *tr->tctx);
-	if (!tr->dec || !tr->insns || !tr->tctx || !codepage_init(tr) || !tc_init(tr, err) || !stubs_init(tr)) {
+	if (!tr->dec || !tr->insns || !tr->tctx || !codepage_init(tr) || !tc_init(tr, err) || !check_recover_init(tr) || !stubs_init(tr)) {
 		tr_fini(tr);
 		return NULL;
 	}
@@ -64,6 +65,7 @@ void tr_fini(struct translator *tr)
 	tc_fini(tr);
 	codepage_fini(tr);
 	decoder_fini(tr->dec);
+	free(tr->check);
 	free(tr->insns);
 	free(tr->tctx);
 	free(tr);

@@ -65,6 +65,8 @@ struct tr_ops {
 	callout_fn *callout[CO_MAX];
 	/* The host processor raised an exception inside a translated instruction: deliver `vector` to the guest. No return. */
 	void (*host_fault)(struct cpu_state *cs, int vector, int error);
+	/* Abandon the instruction at cs->rip, of which nothing has happened yet, and run it again. No return. (--check=recover only.) */
+	void (*restart)(struct cpu_state *cs);
 	/* Does the guest's CPU model have this? `feature` is enum tr_feature. A missing one makes the instruction #UD. */
 	bool (*has_feature)(struct cpu_state *cs, int feature);
 };
