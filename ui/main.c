@@ -311,6 +311,7 @@ static int cmd_run(int argc, char **argv)
 	if (opt.stats && m.vm.vcpu && !m.err[0])
 		print_stats(tr_stats(m.vm.vcpu->tr));
 	machine_fini(&m);
+	cpu_model_free(model);
 	if (m.killed_by)
 		die_by(m.killed_by);
 	return status;
