@@ -4,10 +4,7 @@
  */
 /* objs: tests/fuzz/insn/native.o tests/fuzz/insn/translated.o tests/fuzz/insn/fakemmu.o tests/fuzz/insn/fakevm.o
  * tests/fuzz/insn/image.o tests/fuzz/insn/forms.o tests/fuzz/insn/gen.o tests/fuzz/insn/compare.o tests/fuzz/insn/run.o
- * translator/block.o translator/check_recover.o translator/codepage.o translator/decode.o translator/dispatch.o translator/dump.o translator/emit.o
- * translator/exit.o translator/group.o translator/ibt.o translator/ident.o translator/link.o translator/memop.o translator/recover.o
- * translator/rule_data.o translator/rule_flow.o translator/rule_stack.o translator/rule_string.o translator/rule_sys.o
- * translator/rule_vector.o translator/stubs.o translator/tc.o translator/translator.o monitor/segment.o monitor/bcd.o
+ * translator/all monitor/segment.o monitor/bcd.o
  * monitor/string.o monitor/intr.o monitor/except.o monitor/mode.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
