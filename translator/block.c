@@ -3,7 +3,7 @@
  * rules, finish the cold part.
  *
  *     host:   indirect entry: is r8 this block's EIP, the mode the same, and cs->go 1? One sum that is zero only then, because the
- *             low 16 bits of r8 and EIP agree (they chose the IBT slot), mode_id is even and small, and go is 0 or 1:
+ *             IBT indices of r8 and EIP agree (so they are equal or far apart), mode_id is even and small, and go is 0 or 1:
  *                 mov ecx, [go]; mov r9d, [mode_id]; lea r9d, [r9 + r8]; lea ecx, [rcx + r9 - (eip + mode_id + 1)]; jecxz body
  *     body:   the instructions
  *             islands, cold stubs, exit stubs

@@ -21,7 +21,7 @@ void tr_fpu_save(struct cpu_state *cs)
 	cs->fpu_live = 0;
 }
 
-static u8 **ibt_slot(struct cpu_state *cs) { return (u8 **)(cs->half + VTLB_IBT) + (cs->rip & (IBT_ENTRIES - 1)); }
+static u8 **ibt_slot(struct cpu_state *cs) { return (u8 **)(cs->half + VTLB_IBT) + ibt_index(cs->rip); }
 
 static u32 cs_id(const struct cpu_state *cs) { return cs->mode & MK_CS_ODD ? cs->cs_id : 0; }
 
@@ -63,8 +63,14 @@ static const u8 *after_link(struct translator *tr)
 	struct blk *b;
 
 	b = find_or_make(tr);
-	if (tr->stats.evictions == evictions && tr->stats.smc_blocks == smc && !l->from->dead && !b->len2)
+	if (tr->stats.evictions != evictions || tr->stats.smc_blocks != smc || l->from->dead)
+		return b->body;
+	if (!b->len2) {
 		link_set(tr, l, b);
+	} else {
+		link_by_ibt(l);
+		ibt_set(tr, cs->half, b);
+	}
 	return b->body;
 }
 

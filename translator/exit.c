@@ -47,7 +47,7 @@ void exit_again(struct tctx *t)
 static void exit_ibt(struct tctx *t, u64 eip)
 {
 	em_mov_ri(&t->e, R8, eip);
-	em_jmp_mem(&t->e, HM(HOST_TABLE, VTLB_IBT + (eip & 0xffff) * 8));
+	em_jmp_mem(&t->e, HM(HOST_TABLE, VTLB_IBT + (s32)ibt_index(eip) * 8));
 }
 
 static struct link *link_new(struct tctx *t, u64 eip)
@@ -102,9 +102,13 @@ void exit_indirect(struct tctx *t)
 		em_jmp(e, t->tr->stub.exit_step);
 		return;
 	}
-	em_movzx16(e, R9, R8);
+	em_rorx(e, 0, R9, R8, PAGE_SHIFT);		/* ibt_index() */
+	em_lea(e, 0, R9, HMX(R9, R8, 1, 0));
+	em_movzx16(e, R9, R9);
 	em_jmp_mem(e, HMX(HOST_TABLE, R9, 8, VTLB_IBT));
 }
+
+#define EXIT_STUB_BYTES 17	/* MOV of 64 bits and an indirect JMP, see link_by_ibt() */
 
 /* The exit stubs of a block's chained jumps, behind its cold part. */
 void exit_stubs(struct tctx *t)
@@ -117,9 +121,20 @@ void exit_stubs(struct tctx *t)
 		l->stub = e->p;
 		em_mov_ri(e, RCX, (u64)(uintptr_t)l);
 		em_jmp(e, t->tr->stub.exit_link);
+		while (!e->full && e->p - l->stub < EXIT_STUB_BYTES)
+			em8(e, 0xcc);
 		if (!e->full)
 			em_patch(l->site, l->stub);
 	}
+}
+
+/* The jump goes through the IBT from now on: its target reaches into another page, which may be mapped anew while this one stays. */
+void link_by_ibt(struct link *l)
+{
+	struct emit e = { .p = l->stub, .end = l->stub + EXIT_STUB_BYTES };
+
+	em_mov_ri(&e, R8, l->eip);
+	em_jmp_mem(&e, HM(HOST_TABLE, VTLB_IBT + (s32)ibt_index(l->eip) * 8));
 }
 
 void store_op(struct tctx *t, int n, int host_reg)

@@ -1,5 +1,5 @@
 /*
- * ibt.c - the indirect branch tables: EIP's low 16 bits to a block's indirect entry, one table in each half of the virtual TLB.
+ * ibt.c - the indirect branch tables: ibt_index(EIP) to a block's indirect entry, one table in each half of the virtual TLB.
  *
  * An entry's block checks EIP (and CS) itself, so a slot may be shared by many targets and only the address space must be right:
  * the MMU tells here when a half or a page of it is no longer what it was. Empty slots hold the stub `ibt_miss`. The map behind the
@@ -52,18 +52,21 @@ void tr_half_flush(struct translator *tr, u8 *half)
 
 void tr_half_page_flush(struct translator *tr, u8 *half, gla_t lin)
 {
-	u32 first = ((u32)lin & ~PAGE_MASK & (IBT_ENTRIES - 1)) / LINE, words = PAGE_SIZE / LINE / 64;
-	u32 before = (first - 1) & (LINES - 1), before2 = (first - 2) & (LINES - 1);	/* MAX_CROSS slots are within two lines */
+	/* The page's slots are neighbours; those of the previous page's end lie before them, one further off for the other page number. */
+	u32 first = ibt_index((u32)lin & ~PAGE_MASK) - MAX_CROSS - 1, left = PAGE_SIZE + MAX_CROSS + 1, line = (first & (IBT_ENTRIES - 1)) / LINE;
+	u32 lines = (first % LINE + left + LINE - 1) / LINE;
 
-	_Static_assert(MAX_CROSS <= 2 * LINE && PAGE_SIZE / LINE % 64 == 0, "lines of a page");
 	if (tr->cs->mode & MK_CS_ODD) {		/* EIP is not the linear address: any slot may be meant */
 		tr_half_flush(tr, half);
 		return;
 	}
-	for (u32 word = first / 64; word < first / 64 + words; word++)
-		clear_word(tr, half, word, ~0ull);
-	clear_word(tr, half, before / 64, 1ull << before % 64);
-	clear_word(tr, half, before2 / 64, 1ull << before2 % 64);
+	while (lines) {
+		u32 bit = line % 64, n = 64 - bit < lines ? 64 - bit : lines;
+
+		clear_word(tr, half, line / 64, (n == 64 ? ~0ull : (1ull << n) - 1) << bit);
+		line = (line + n) & (LINES - 1);
+		lines -= n;
+	}
 }
 
 void tr_half_copy(struct translator *tr, u8 *half, u8 *from)
@@ -81,7 +84,7 @@ void tr_half_copy(struct translator *tr, u8 *half, u8 *from)
 
 void ibt_set(struct translator *tr, u8 *half, struct blk *b)
 {
-	u32 slot = b->eip & (IBT_ENTRIES - 1);
+	u32 slot = ibt_index(b->eip);
 
 	table(half)[slot] = b->host;
 	map(half)[slot / LINE / 64] |= 1ull << slot / LINE % 64;
@@ -93,7 +96,7 @@ void ibt_drop(struct translator *tr, struct blk *b)
 	if (!b->in_ibt)
 		return;
 	for (u32 k = 0; k < tr->nhalves; k++) {
-		u8 **slot = &table(tr->half[k])[b->eip & (IBT_ENTRIES - 1)];
+		u8 **slot = &table(tr->half[k])[ibt_index(b->eip)];
 
 		if (*slot == b->host)
 			*slot = tr->stub.ibt_miss;

@@ -116,6 +116,8 @@ bool stubs_init(struct translator *tr);
 /* Is b's second page still mapped where its bytes came from? */
 bool blk_still_crosses(struct translator *tr, const struct blk *b);
 struct blk *blk_translate(struct translator *tr, u64 eip, gpa_t gpa, const u8 *bytes);
+/* exit.c */
+void link_by_ibt(struct link *l);
 /* tc.c: code memory */
 bool tc_init(struct translator *tr, const char **err);
 void tc_fini(struct translator *tr);
