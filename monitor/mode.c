@@ -62,9 +62,29 @@ static u32 mode_fpu(const struct cpu_state *cs)
 	return mk;
 }
 
+/*
+ * A kernel that leaves the user's GS in its register (Linux) runs with as many kinds of it as there are programs, and each kind in the key
+ * means a copy of all its blocks. So in ring 0 GS always counts as checked, which is right for every segment.
+ */
+static enum seg_kind key_kind(const struct cpu_state *cs, int seg)
+{
+	const struct cpu_seg *s = &cs->seg[seg];
+
+	if (seg == S_GS && cs->cpl == 0 && (cs->cr0 & CR0_PE))
+		return SEG_CHECKED;
+	if (s->rlim1 != FOUR_GIB || (s->wlim1 != FOUR_GIB && seg != S_CS))
+		return SEG_CHECKED;
+	return s->base ? SEG_BASED : SEG_FLAT;
+}
+
+static u32 set_kind(u32 mk, int seg, enum seg_kind kind)
+{
+	return (mk & ~(3u << (MK_SEG_SHIFT + 2 * seg))) | (u32)kind << (MK_SEG_SHIFT + 2 * seg);
+}
+
 void cpu_update_mode(struct cpu_state *cs)
 {
-	u32 mk = (cs->mode & SEG_BITS) | mode_cpl(cs) | mode_fpu(cs);
+	u32 mk = set_kind(cs->mode & SEG_BITS, S_GS, key_kind(cs, S_GS)) | mode_cpl(cs) | mode_fpu(cs);
 
 	if (cs->cr0 & CR0_PE)
 		mk |= MK_PE;
@@ -99,13 +119,10 @@ void seg_update(struct cpu_state *cs, int seg)
 	struct cpu_seg *s = &cs->seg[seg];
 	u32 rights = seg_rights(cs, s->attr);
 	u64 lim1 = (u64)s->limit + 1;
-	enum seg_kind kind = SEG_CHECKED;
 
 	s->rlim1 = rights & 1 ? lim1 : 0;
 	s->wlim1 = rights & 2 ? lim1 : 0;
-	if (s->rlim1 == FOUR_GIB && (s->wlim1 == FOUR_GIB || seg == S_CS))
-		kind = s->base ? SEG_BASED : SEG_FLAT;
-	cs->mode = (cs->mode & ~(3u << (MK_SEG_SHIFT + 2 * seg))) | (u32)kind << (MK_SEG_SHIFT + 2 * seg);
+	cs->mode = set_kind(cs->mode, seg, key_kind(cs, seg));
 	if (seg == S_CS)
 		cs->cs_id = s->base || lim1 != FOUR_GIB ? tr_cs_id(vcpu_of(cs)->tr, s->base, s->limit) : 0;
 }
