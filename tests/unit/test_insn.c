@@ -16,8 +16,13 @@ static void same_as_the_processor(void **state)
 {
 	struct run_options opt = { .seed = 1, .count = 20000, .max_reports = 3 };
 	const char *err;
-	u64 ran, differ = run_cases(&opt, &ran, &err);
+	u64 ran, differ;
 
+#ifdef __SANITIZE_ADDRESS__
+	print_message("the sanitizer's shadow lies where native cases expect no memory\n");
+	skip();
+#endif
+	differ = run_cases(&opt, &ran, &err);
 	if (err)
 		fail_msg("%s", err);
 	assert_int_equal(ran, opt.count);
