@@ -202,9 +202,9 @@ int mem_begin(struct tctx *t, u32 size, u32 access)
 
 void mem_end(struct tctx *t, int h)
 {
-	struct cold *c = &t->cold[h];
+	struct cold *c = h >= 0 ? &t->cold[h] : NULL;
 
-	if (h >= 0 && c->info & MEM_WRITE) {
+	if (c && c->info & MEM_WRITE) {
 		c->op = c->back;
 		c->op_end = t->e.p;
 		c->back = t->e.p;
