@@ -8,6 +8,8 @@
  *     body:   the instructions
  *             islands, cold stubs, exit stubs
  *
+ * In 64-bit code the sum is made in 64 bits, with the constant in r9.
+ *
  * A block ends at a control transfer, at the page's end, or after max_insns instructions. An instruction that crosses into the
  * next page is a block of its own.
  */
@@ -37,7 +39,7 @@ static enum decode_status decode_crossing(struct translator *tr, struct insn *i,
 {
 	struct cpu_state *cs = tr->cs;
 	u8 buf[16];
-	const u8 *more = tr->ops->fetch(cs, (u32)(eip + avail + cs->seg[S_CS].base), &r->gpa2, false);
+	const u8 *more = tr->ops->fetch(cs, code_linear(cs, eip + avail), &r->gpa2, false);
 	enum decode_status st;
 
 	if (!more)
@@ -111,9 +113,17 @@ static void emit_entry(struct tctx *t)
 
 	em_load(e, 0, RCX, ST(go));
 	em_load(e, 0, R9, ST(mode_id));
-	em_lea(e, 0, R9, HMX(R9, R8, 1, 0));
-	em_lea(e, 0, RCX, HMX(RCX, R9, 1, (s32)-(u32)(t->b->eip + t->tr->cs->mode_id + 1)));
-	ok = em_jecxz(e);
+	if (is_long(t)) {
+		em_lea(e, 1, RCX, HMX(RCX, R9, 1, 0));
+		em_mov_ri(e, R9, -(t->b->eip + t->tr->cs->mode_id + 1));
+		em_lea(e, 1, RCX, HMX(RCX, R9, 1, 0));
+		em_lea(e, 1, RCX, HMX(RCX, R8, 1, 0));
+		ok = em_jrcxz(e);
+	} else {
+		em_lea(e, 0, R9, HMX(R9, R8, 1, 0));
+		em_lea(e, 0, RCX, HMX(RCX, R9, 1, (s32)-(u32)(t->b->eip + t->tr->cs->mode_id + 1)));
+		ok = em_jecxz(e);
+	}
 	em_jmp(e, t->tr->stub.ibt_miss);
 	em_here8(e, ok);
 	t->b->body = e->p;
@@ -131,7 +141,7 @@ static void emit_insns(struct tctx *t)
 		const struct insn *i = &t->insns[t->cur];
 
 		t->next = i->eip + i->len;
-		if (!(t->mk & MK_LONG))
+		if (!is_long(t))
 			t->next = (u32)t->next;
 		t->fl_live = flags_after(t->insns, t->cur, t->n);
 		cold_room(t, 60);
@@ -139,6 +149,8 @@ static void emit_insns(struct tctx *t)
 		group_begin(t);
 		if (i->len == 0)
 			raise_fault(t, 13, 0);
+		else if (is_long(t) && !rule_has_long(i))
+			rule_ud(t, i);
 		else
 			rules[i->rule].fn(t, i);
 		group_advance(t);
@@ -160,7 +172,7 @@ static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t
 	t->tr = tr;
 	t->b = b;
 	t->mk = tr->cs->mode;
-	t->rm = t->mk & MK_LONG ? &regmap64 : &regmap32;
+	t->rm = is_long(t) ? &regmap64 : &regmap32;
 	t->insns = tr->insns;
 	t->n = r.n;
 	t->e.p = b->host = tc_room(tr, BLOCK_ROOM, &t->e.end);
@@ -195,7 +207,7 @@ bool blk_still_crosses(struct translator *tr, const struct blk *b)
 {
 	gpa_t gpa;
 
-	return tr->ops->fetch(tr->cs, (u32)(b->eip + b->len + tr->cs->seg[S_CS].base), &gpa, false) && gpa == b->gpa2;
+	return tr->ops->fetch(tr->cs, code_linear(tr->cs, b->eip + b->len), &gpa, false) && gpa == b->gpa2;
 }
 
 struct blk *blk_translate(struct translator *tr, u64 eip, gpa_t gpa, const u8 *bytes)

@@ -91,6 +91,7 @@ struct cpu_state {
 	u32 index_mask[3];	/* PEXT masks that make a virtual TLB index of an address: [1] 2-byte, [2] 4-byte accesses */
 	u32 tsc_aux;		/* MSR TSC_AUX, what RDTSCP puts into ECX */
 	struct translator *translator;	/* whose state this is */
+	u32 index_mask_long;	/* the same for 64-bit guests: VTLB_LONG_INDEX */
 	u32 fpu_mask;		/* state components that the host keeps (XCR0 bits 0 to 2); 0: only FXSAVE is there */
 
 	u8 fpu[CPU_FPU_SIZE] __attribute__((aligned(64)));	/* XSAVE standard form, or FXSAVE where the host has no XSAVE */

@@ -59,6 +59,12 @@ static int isa_feature(const ZydisDecodedInstruction *z)
 	switch (z->meta.isa_set) {
 	case ZYDIS_ISA_SET_I86: case ZYDIS_ISA_SET_I186: case ZYDIS_ISA_SET_I286PROTECTED: case ZYDIS_ISA_SET_I286REAL:
 	case ZYDIS_ISA_SET_I386: case ZYDIS_ISA_SET_LAHF: case ZYDIS_ISA_SET_PAUSE: case ZYDIS_ISA_SET_AMD: return TF_BASE;
+	case ZYDIS_ISA_SET_LONGMODE:
+		switch (z->mnemonic) {
+		case ZYDIS_MNEMONIC_MOVSXD: case ZYDIS_MNEMONIC_CDQE: case ZYDIS_MNEMONIC_CQO: case ZYDIS_MNEMONIC_JRCXZ: return TF_BASE;
+		default: return TF_NEVER;
+		}
+	case ZYDIS_ISA_SET_CMPXCHG16B: return TF_CX8;	/* 64-bit code only, and every processor that such guests run on has it */
 	case ZYDIS_ISA_SET_I486: case ZYDIS_ISA_SET_I486REAL:
 		return z->mnemonic == ZYDIS_MNEMONIC_CPUID ? TF_CPUID : TF_I486;
 	case ZYDIS_ISA_SET_PENTIUMREAL:

@@ -46,7 +46,7 @@ static struct blk *find_or_make(struct translator *tr)
 
 	tr_fpu_save(cs);
 	tr->stats.lookups++;
-	bytes = tr->ops->fetch(cs, (u32)(cs->rip + cs->seg[S_CS].base), &gpa, false);
+	bytes = tr->ops->fetch(cs, code_linear(cs, cs->rip), &gpa, false);
 	if (!bytes) {
 		tr->ops->host_fault(cs, 13, 0);
 		__builtin_unreachable();

@@ -5,8 +5,8 @@
 #include "monitor/lib/types.h"
 
 const struct regmap regmap32 = { .n = 8, .home = { RAX, R11, RDX, RBX, R15, RBP, RSI, RDI, -1, -1, -1, -1, -1, -1, -1, -1 } };
-const struct regmap regmap64 = { .n = 16, .home = { RAX, HOME_MEM, RDX, RBX, HOME_MEM, RBP, RSI, RDI,
-	HOME_MEM, HOME_MEM, HOME_MEM, R11, HOME_MEM, HOME_MEM, HOME_MEM, R15 } };
+const struct regmap regmap64 = { .n = 16, .home = { RAX, R11, RDX, RBX, R15, RBP, RSI, RDI,
+	HOME_MEM, HOME_MEM, HOME_MEM, HOME_MEM, HOME_MEM, HOME_MEM, HOME_MEM, HOME_MEM } };
 
 void em_opcode(struct emit *e, u32 opcode)
 {

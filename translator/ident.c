@@ -12,6 +12,7 @@ struct ident {
 	bool uses_high, uses_ch;	/* some operand is AH CH DH BH; CH */
 	bool uses_ecx, writes_ecx;	/* ECX must be in rcx; must be copied back */
 	bool mem;
+	struct loans loans;		/* operands whose guest registers are homed in memory */
 };
 
 static bool is_mem(const struct insn *i) { return i->has_modrm && i->modrm >> 6 != 3 && i->has_mem; }
@@ -100,20 +101,23 @@ static void emit_tail(struct tctx *t, const struct insn *i)
 
 /* Host number of a GPR operand; `low`: only registers below 8 may be named. ESP goes through ecx, or through eax where CH needs that
  * (MOVZX, MOVSX, CRC32 with ESP and CH: they have no other operands). */
-static int pick(const struct tctx *t, const struct operand *o, bool low, bool uses_ch)
+static int pick(const struct tctx *t, const struct operand *o, struct ident *d)
 {
+	bool low = d->uses_high;
+
 	if (o->high)
 		return o->reg + 4;
 	if (low && o->reg == R_ESP)
-		return uses_ch ? RAX : RCX;
-	return low && o->reg == R_ECX ? RCX : gpr_host(t, o->reg);
+		return d->uses_ch ? RAX : RCX;
+	return low && o->reg == R_ECX ? RCX : loan_add(t, &d->loans, o->reg, o->wr);
 }
 
-static void scan(const struct tctx *t, const struct insn *i, struct ident *d)
+/* reg_subst: see ident_emit() */
+static void scan(const struct tctx *t, const struct insn *i, struct ident *d, int reg_subst)
 {
 	memset(d, 0, sizeof *d);
 	d->mem = is_mem(i);
-	d->reg = i->modrm >> 3 & 7;
+	d->reg = reg_subst >= 0 ? reg_subst : i->modrm >> 3 & 7;
 	d->rm = i->modrm & 7;
 	d->vvvv = i->vex ? i->vvvv : 0;
 	d->opc = -1;
@@ -123,17 +127,24 @@ static void scan(const struct tctx *t, const struct insn *i, struct ident *d)
 	for (int k = 0; k < i->nops; k++) {
 		const struct operand *o = &i->op[k];
 
-		if (o->kind != OPK_GPR)
+		if (o->kind == OPK_VEC && is_long(t)) {	/* sixteen of them */
+			if (o->enc == ENC_REG)
+				d->reg = o->reg;
+			else if (o->enc == ENC_RM)
+				d->rm = o->reg;
+			continue;
+		}
+		if (o->kind != OPK_GPR || (reg_subst >= 0 && o->enc == ENC_REG))
 			continue;
 		if (o->reg == R_ECX && (d->uses_high || o->enc == ENC_IMPLICIT)) {
 			d->uses_ecx = true;
 			d->writes_ecx |= o->wr;
 		}
 		switch (o->enc) {
-		case ENC_REG:    d->reg = pick(t, o, d->uses_high, d->uses_ch); break;
-		case ENC_RM:     d->rm = pick(t, o, d->uses_high, d->uses_ch); break;
-		case ENC_VVVV:   d->vvvv = gpr_host(t, o->reg); break;
-		case ENC_OPCODE: d->opc = pick(t, o, d->uses_high, d->uses_ch); break;
+		case ENC_REG:    d->reg = pick(t, o, d); break;
+		case ENC_RM:     d->rm = pick(t, o, d); break;
+		case ENC_VVVV:   d->vvvv = pick(t, o, d); break;
+		case ENC_OPCODE: d->opc = pick(t, o, d); break;
 		}
 	}
 }
@@ -162,18 +173,19 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 		m = HM(R8, 0);
 	}
 	if (d->uses_ecx)
-		em_mov_rr(e, 0, RCX, gpr_host(t, R_ECX));
+		em_mov_rr(e, is_long(t), RCX, gpr_host(t, R_ECX));
 	if (esp && d->uses_ch)
 		em_mov_rr(e, 1, R12, RAX);
 	if (esp)
-		em_mov_rr(e, 0, esp_in, gpr_host(t, R_ESP));
+		em_mov_rr(e, is_long(t), esp_in, gpr_host(t, R_ESP));
+	loans_load(t, &d->loans);
 	if (i->vex)
 		emit_vex(t, i, d->reg, d->rm, d->vvvv, d->mem, m);
 	else
 		emit_legacy(t, i, d->reg, d->rm, d->opc, d->mem, m, d->uses_high);
 	emit_tail(t, i);
 	if (d->writes_ecx)
-		em_mov_rr(e, 0, gpr_host(t, R_ECX), RCX);
+		em_mov_rr(e, is_long(t), gpr_host(t, R_ECX), RCX);
 	if (esp && esp->wr) {
 		if (esp->size == 2)
 			em8(e, 0x66);
@@ -183,16 +195,15 @@ static void ident_body(struct tctx *t, const struct insn *i, const struct ident 
 		em_mov_rr(e, 1, RAX, R12);
 	if (d->mem && d->uses_high)
 		em_mov_rr(e, 1, RSI, R10);
+	loans_store(t, &d->loans);
 }
 
 void ident_emit(struct tctx *t, const struct insn *i, bool mem, struct hmem m, int reg_subst)
 {
 	struct ident d;
 
-	scan(t, i, &d);
+	scan(t, i, &d, reg_subst);
 	d.mem = mem;
-	if (reg_subst >= 0)
-		d.reg = reg_subst;
 	ident_body(t, i, &d, m);
 }
 
@@ -201,7 +212,7 @@ void rule_ident(struct tctx *t, const struct insn *i)
 	struct ident d;
 	int h = 0;
 
-	scan(t, i, &d);
+	scan(t, i, &d, -1);
 	if (d.mem)
 		h = mem_operand(t, i, i->mem_size, (i->mem_rd ? MEM_READ : 0) | (i->mem_wr ? MEM_WRITE : 0));
 	ident_body(t, i, &d, MEM_OP);

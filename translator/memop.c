@@ -17,6 +17,16 @@
  *     lea   r9, [r9 + r9 * 2]
  *     lea   r9, [r9 + rcx]                    3 * first page + last page: slot 1, always empty, if it crosses
  *
+ * 64-bit guests have a hashed table (vtlb.h), where one comparison also tells a page crossing:
+ *
+ *     pext  r9d, r8d, [VTLB_LONG_INDEX]
+ *     lea   r9d, [r9 * 2]
+ *     mov   rcx, [r13 + r9 * 8]               tag
+ *     lea   rcx, [rcx + r8 + size - 1]
+ *     shrx  rcx, rcx, r14
+ *     jrcxz hit; jmp cold
+ *     hit:  mov rcx, [r13 + r9 * 8 + 8]
+ *
  * JRCXZ reaches 127 bytes only, so it goes to an island, a JMP to the cold stub; islands stand at the block's end or, when
  * that is too far, are jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
  * repeats the access itself and then commits what landed in the bounce buffer.
@@ -102,11 +112,34 @@ void mem_index(struct emit *e, u32 size)
 
 /* --- addresses --- */
 
+/* In 64-bit code: base and index may be homed in memory, an address may be relative to the next instruction. */
+static void mem_offset_long(struct tctx *t, const struct insn *i)
+{
+	struct emit *e = &t->e;
+	int w = i->adsize == 8, base, index;
+	u64 disp = i->rip_rel ? i->eip + i->len + i->disp : (u64)i->disp;
+
+	if (i->base < 0) {
+		em_mov_ri(e, R8, w ? disp : (u32)disp);
+		if (i->index < 0)
+			return;
+	}
+	base = i->base < 0 ? R8 : gpr_borrow(t, i->base, R8);
+	index = i->index < 0 ? -1 : gpr_borrow(t, i->index, R9);
+	em_lea(e, w, R8, HMX(base, index, i->scale, i->base < 0 ? 0 : (s32)i->disp));
+}
+
 void mem_offset(struct tctx *t, const struct insn *i)
 {
 	struct emit *e = &t->e;
-	int base = i->base >= 0 ? gpr_host(t, i->base) : -1, index = i->index >= 0 ? gpr_host(t, i->index) : -1;
+	int base, index;
 
+	if (is_long(t)) {
+		mem_offset_long(t, i);
+		return;
+	}
+	base = i->base >= 0 ? gpr_host(t, i->base) : -1;
+	index = i->index >= 0 ? gpr_host(t, i->index) : -1;
 	if (base < 0 && index < 0) {
 		em_mov_ri(e, R8, i->adsize == 2 ? (u16)i->disp : (u32)i->disp);
 		return;
@@ -134,7 +167,7 @@ void mem_segment(struct tctx *t, int seg, u32 size, u32 access)
 	int cold;
 
 	cold_room(t, 60);
-	if (seg == S_CS && (access & MEM_WRITE) && (t->mk & (MK_PE | MK_V86)) == MK_PE)
+	if (seg == S_CS && (access & MEM_WRITE) && (t->mk & (MK_PE | MK_V86 | MK_LONG)) == MK_PE)
 		kind = SEG_CHECKED;	/* code segments are never writable in protected mode: wlim1 is 0 */
 	if (kind == SEG_CHECKED) {
 		/* ecx = 0 if offset + size > limit, in 64 bits */
@@ -151,7 +184,7 @@ void mem_segment(struct tctx *t, int seg, u32 size, u32 access)
 	}
 	if (kind != SEG_FLAT) {
 		em_load(e, 1, R9, seg_field(seg, offsetof(struct cpu_seg, base)));
-		em_lea(e, 0, R8, HMX(R8, R9, 1, 0));
+		em_lea(e, is_long(t), R8, HMX(R8, R9, 1, 0));
 	}
 }
 
@@ -179,6 +212,24 @@ static void page_index(struct tctx *t, u32 size)
 	}
 }
 
+/* The look-up of 64-bit guests; a miss jumps to cold stub h. */
+static void look_up_long(struct tctx *t, int h, u32 size, u32 table)
+{
+	struct emit *e = &t->e;
+	struct cold *c = &t->cold[h];
+	u8 *hit;
+
+	em_pext_mem(e, R9, R8, ST(index_mask_long));
+	em_lea_index(e, R9, R9, 2, 0);
+	em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, table + offsetof(struct vtlb_entry, tag)));
+	em_lea(e, 1, RCX, HMX(RCX, R8, 1, size - 1));
+	em_shrx(e, 1, RCX, RCX, HOST_STATE);
+	hit = em_jrcxz(e);
+	c->jumps[c->njumps++] = em_jmp(e, NULL);
+	em_here8(e, hit);
+	em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, table + offsetof(struct vtlb_entry, delta)));
+}
+
 int mem_begin(struct tctx *t, u32 size, u32 access)
 {
 	struct emit *e = &t->e;
@@ -190,6 +241,8 @@ int mem_begin(struct tctx *t, u32 size, u32 access)
 	if (t->mk & MK_ALIGN) {
 		em_mov_ri(e, RCX, 0);
 		short_jump(t, em_jrcxz(e), h);
+	} else if (is_long(t)) {
+		look_up_long(t, h, size, access & MEM_WRITE ? VTLB_LONG_WRITE : VTLB_LONG_READ);
 	} else {
 		page_index(t, size);
 		em_load(e, 1, RCX, HMX(HOST_TABLE, R9, 8, access & MEM_WRITE ? VTLB_WRITE : VTLB_READ));
@@ -281,7 +334,7 @@ static void cold_mem(struct tctx *t, struct cold *c)
 	u32 size = c->info & MEM_SIZE;
 	u8 *no;
 
-	if ((size == 2 || size == 4) && !(t->mk & MK_ALIGN)) {
+	if ((size == 2 || size == 4) && !(t->mk & (MK_ALIGN | MK_LONG))) {
 		em_call(e, t->tr->stub.misaligned[size == 4][c->info & MEM_WRITE ? 1 : 0]);
 		no = em_jrcxz(e);
 		em_jmp(e, c->op ? c->op : c->back);

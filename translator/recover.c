@@ -56,13 +56,18 @@ bool tr_recover(struct translator *tr, void *ucontext)
 	struct blk *b = pc >= tr->stubs_end && pc < tr->cache + tr->cache_size ? tc_find(tr, pc) : NULL;
 	const struct insn_map *m = b ? blk_map_find(b, pc - b->host) : NULL;
 	int vector = guest_vector(g[REG_TRAPNO]);
+	const struct regmap *map;
+	u64 mask;
 
 	if (!m || vector < 0)
 		return false;
-	for (int r = 0; r < regmap32.n; r++)
-		cs->gpr[r] = (u32)g[greg_of[regmap32.home[r]]];
+	map = b->mode & MK_LONG ? &regmap64 : &regmap32;
+	mask = b->mode & MK_LONG ? ~0ull : ~0u;
+	for (int r = 0; r < map->n; r++)
+		if (map->home[r] != HOME_MEM)
+			cs->gpr[r] = (u64)g[greg_of[map->home[r]]] & mask;
 	cs->cc = g[REG_EFL] & FL_ARITH;
-	cs->rip = (u32)(b->eip + m->guest_off);
+	cs->rip = (b->eip + m->guest_off) & mask;
 	g[REG_RSP] = (cs->host_sp & ~15ull) - 8;
 	g[REG_RIP] = (greg_t)(uintptr_t)landing;
 	g[REG_RDI] = (greg_t)(uintptr_t)tr;

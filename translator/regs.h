@@ -13,8 +13,9 @@
  * makes the pointer's low six bits 12, so that it serves as the count of SHRX: linear address to page number in one
  * instruction that leaves the flags alone.
  *
- * With 64-bit guests all sixteen belong to the guest; those whose host register is taken live in cpu_state.gpr ("homed in
- * memory") and a rule borrows a scratch register for them. Rules never name host registers of the guest: they ask gpr_host().
+ * With 64-bit guests the first eight have the same homes, so the stubs are the same, and R8 to R15 live in cpu_state.gpr ("homed
+ * in memory"): a rule borrows a scratch register for them (borrow.c). Groups are not made there, so r12 is free. Rules never name host
+ * registers of the guest: they ask gpr_borrow(), or gpr_host() for one of the first eight.
  */
 #ifndef RF_REGS_H
 #define RF_REGS_H

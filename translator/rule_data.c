@@ -12,7 +12,7 @@ static struct hmem selector_field(int seg)
 static void load_rm16(struct tctx *t, const struct insn *i, const struct operand *o)
 {
 	if (o->kind == OPK_GPR) {
-		em_movzx16(&t->e, R10, gpr_host(t, o->reg));
+		em_movzx16(&t->e, R10, gpr_borrow(t, o->reg, R10));
 	} else {
 		mem_offset(t, i);
 		mem_segment(t, i->seg, 2, MEM_READ);
@@ -83,10 +83,9 @@ void rule_mov(struct tctx *t, const struct insn *i)
 
 void rule_lea(struct tctx *t, const struct insn *i)
 {
-	int base = i->base >= 0 ? gpr_host(t, i->base) : -1, index = i->index >= 0 ? gpr_host(t, i->index) : -1;
-
-	if (i->opsize == 4 && i->adsize == 4 && base >= 0) {
-		em_lea(&t->e, 0, gpr_host(t, i->op[0].reg), HMX(base, index, i->scale, (s32)i->disp));
+	if (i->opsize == 4 && i->adsize == 4 && i->base >= 0 && !is_long(t)) {
+		em_lea(&t->e, 0, gpr_host(t, i->op[0].reg),
+		       HMX(gpr_host(t, i->base), i->index >= 0 ? gpr_host(t, i->index) : -1, i->scale, (s32)i->disp));
 		return;
 	}
 	mem_offset(t, i);
@@ -110,18 +109,20 @@ void rule_fence(struct tctx *t, const struct insn *i)
 static void bt_mem_reg(struct tctx *t, const struct insn *i)
 {
 	struct emit *e = &t->e;
-	int reg = gpr_host(t, i->op[1].reg), size = i->opsize, h;
+	int reg = gpr_borrow(t, i->op[1].reg, R12), size = i->opsize, w = is_long(t), h;
 	u32 access = MEM_READ | (i->mem_wr ? MEM_WRITE : 0);
 
 	mem_offset(t, i);
-	em_mov_ri(e, R9, size == 2 ? 4 : 5);
+	em_mov_ri(e, R9, size == 2 ? 4 : size == 4 ? 5 : 6);
 	if (size == 2)
-		em_movsx16(e, R10, reg);
+		em_rr(e, w, 0x0fbf, R10, reg);			/* movsx */
+	else if (size == 4 && w)
+		em_rr(e, 1, 0x63, R10, reg);			/* movsxd */
 	else
-		em_mov_rr(e, 0, R10, reg);
-	em_sarx(e, 0, R10, R10, R9);
-	em_lea(e, 0, R8, HMX(R8, R10, size, 0));
-	em_mov_ri(e, R9, size == 2 ? 15 : 31);
+		em_mov_rr(e, w, R10, reg);
+	em_sarx(e, w, R10, R10, R9);
+	em_lea(e, i->adsize == 8, R8, HMX(R8, R10, size, 0));
+	em_mov_ri(e, R9, 8 * size - 1);
 	em_pext(e, 0, R10, reg, R9);
 	if (i->adsize == 2)
 		em_movzx16(e, R8, R8);

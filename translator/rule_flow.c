@@ -10,9 +10,9 @@ static void load_target(struct tctx *t, const struct insn *i, int dst)
 
 	if (o->kind == OPK_GPR) {
 		if (i->opsize == 2)
-			em_movzx16(&t->e, dst, gpr_host(t, o->reg));
+			em_movzx16(&t->e, dst, gpr_borrow(t, o->reg, dst));
 		else
-			em_mov_rr(&t->e, i->opsize == 8, dst, gpr_host(t, o->reg));
+			em_mov_rr(&t->e, i->opsize == 8, dst, gpr_borrow(t, o->reg, dst));
 	} else {
 		operand_load(t, dst, i, i->opsize);
 	}
@@ -80,7 +80,7 @@ void rule_ret(struct tctx *t, const struct insn *i)
 		callout(t, CO_FAR_RET, i->opsize);
 		return;
 	}
-	if (t->mk & MK_SS32) {
+	if (t->mk & (MK_SS32 | MK_LONG)) {
 		top_load(t, R8, i->opsize);
 		stack_adjust(t, i->opsize + release);
 	} else {	/* stack_adjust() uses r8 */
@@ -127,7 +127,7 @@ void rule_jcc(struct tctx *t, const struct insn *i)
 void rule_loop(struct tctx *t, const struct insn *i)
 {
 	struct emit *e = &t->e;
-	int ecx = gpr_host(t, R_ECX);
+	int ecx = gpr_host(t, R_ECX), w = i->adsize == 8;
 	bool loop = i->opcode != 0xe3;
 	u8 *zero, *flag = NULL;
 
@@ -137,13 +137,13 @@ void rule_loop(struct tctx *t, const struct insn *i)
 		em8(e, 0x66);
 		em_rr(e, 0, 0x8b, ecx, R8);
 	} else if (loop) {
-		em_lea(e, 0, ecx, HM(ecx, -1));
+		em_lea(e, w, ecx, HM(ecx, -1));
 	}
 	if (i->adsize == 2)
 		em_movzx16(e, RCX, ecx);
 	else
-		em_mov_rr(e, 0, RCX, ecx);
-	zero = em_jecxz(e);
+		em_mov_rr(e, w, RCX, ecx);
+	zero = w ? em_jrcxz(e) : em_jecxz(e);
 	if (!loop) {
 		exit_direct(t, wrap_eip(t, i, t->next));
 		em_here8(e, zero);

@@ -5,15 +5,15 @@
  */
 #include "translator/rules.h"
 
-static bool ss16(const struct tctx *t) { return !(t->mk & MK_SS32); }
+static bool ss16(const struct tctx *t) { return !(t->mk & (MK_SS32 | MK_LONG)); }
 static int esp(const struct tctx *t) { return gpr_host(t, R_ESP); }
 
 void stack_address(struct tctx *t, s32 disp)
 {
 	if (disp)
-		em_lea(&t->e, 0, R8, HM(esp(t), disp));
+		em_lea(&t->e, is_long(t), R8, HM(esp(t), disp));
 	else
-		em_mov_rr(&t->e, 0, R8, esp(t));
+		em_mov_rr(&t->e, is_long(t), R8, esp(t));
 	if (ss16(t))
 		em_movzx16(&t->e, R8, R8);
 }
@@ -23,7 +23,7 @@ static void set_stack_reg(struct tctx *t, int dst, int src)
 {
 	if (ss16(t))
 		em8(&t->e, 0x66);
-	em_rr(&t->e, 0, 0x8b, dst, src);
+	em_mov_rr(&t->e, is_long(t), dst, src);
 }
 
 void stack_adjust(struct tctx *t, s32 by)
@@ -32,7 +32,7 @@ void stack_adjust(struct tctx *t, s32 by)
 		em_lea(&t->e, 0, R8, HM(esp(t), by));
 		set_stack_reg(t, esp(t), R8);
 	} else {
-		em_lea(&t->e, 0, esp(t), HM(esp(t), by));
+		em_lea(&t->e, is_long(t), esp(t), HM(esp(t), by));
 	}
 }
 
@@ -58,8 +58,13 @@ void push_reg(struct tctx *t, int src, int size)
 	stack_adjust(t, -size);
 }
 
-void push_imm(struct tctx *t, u32 imm, int size)
+void push_imm(struct tctx *t, u64 imm, int size)
 {
+	if (size == 8 && (s64)imm != (s32)imm) {	/* a return address: rules may hold something in r10 */
+		em_mov_ri(&t->e, R12, imm);
+		push_reg(t, R12, size);
+		return;
+	}
 	if (grouped_slot(t, -size, size, true)) {
 		if (size == 2)
 			em_store_i16(&t->e, MEM_OP, imm);
@@ -89,9 +94,13 @@ void top_load(struct tctx *t, int dst, int size)
 /* Writes a zero-extended value into a guest register with the operand's size. */
 void gpr_write(struct tctx *t, int guest, int src, int size)
 {
+	if (t->rm->home[guest] == HOME_MEM) {
+		gpr_put(t, guest, src, size);
+		return;
+	}
 	if (size == 2)
 		em8(&t->e, 0x66);
-	em_rr(&t->e, 0, 0x8b, gpr_host(t, guest), src);
+	em_mov_rr(&t->e, size == 8, gpr_host(t, guest), src);
 }
 
 void rule_push(struct tctx *t, const struct insn *i)
@@ -100,7 +109,7 @@ void rule_push(struct tctx *t, const struct insn *i)
 
 	switch (o->kind) {
 	case OPK_GPR:
-		push_reg(t, gpr_host(t, o->reg), i->opsize);
+		push_reg(t, gpr_borrow(t, o->reg, R10), i->opsize);
 		break;
 	case OPK_IMM:
 		push_imm(t, i->imm, i->opsize);
@@ -128,8 +137,8 @@ void rule_pop(struct tctx *t, const struct insn *i)
 		break;
 	case OPK_SEG:
 		store_op(t, 0, R10);
-		em_mov_rr(&t->e, 0, R10, esp(t));
-		em_lea(&t->e, 0, R8, HM(R10, i->opsize));
+		em_mov_rr(&t->e, is_long(t), R10, esp(t));
+		em_lea(&t->e, is_long(t), R8, HM(R10, i->opsize));
 		set_stack_reg(t, R10, R8);
 		store_op(t, 1, R10);
 		callout(t, CO_LOAD_SEG, o->reg | 1 << 8);
@@ -277,12 +286,12 @@ void rule_leave(struct tctx *t, const struct insn *i)
 	struct emit *e = &t->e;
 	int ebp = gpr_host(t, R_EBP), size = i->opsize;
 
-	em_mov_rr(e, 0, R8, ebp);
+	em_mov_rr(e, is_long(t), R8, ebp);
 	if (ss16(t))
 		em_movzx16(e, R8, R8);
 	mem_segment(t, S_SS, size, MEM_READ);
 	mem_load(t, R10, size);
-	em_lea(e, 0, R8, HM(ebp, size));
+	em_lea(e, is_long(t), R8, HM(ebp, size));
 	set_stack_reg(t, esp(t), R8);
 	gpr_write(t, R_EBP, R10, size);
 }

@@ -54,8 +54,26 @@ struct tctx {
 	struct insn_map map[1024]; int nmap;
 };
 
-/* Host register of a guest register. (32-bit guests: always one; memop.c has gpr_borrow() for registers homed in memory.) */
+/* Host register of one of the first eight guest registers. */
 static inline int gpr_host(const struct tctx *t, int guest) { return t->rm->home[guest]; }
+static inline bool is_long(const struct tctx *t) { return t->mk & MK_LONG; }
+
+/* --- borrow.c: guest registers homed in memory --- */
+enum { MAX_LOANS = 3 };
+struct loans { int n; struct loan { u8 guest, host; bool wr; } loan[MAX_LOANS]; };
+int  loan_add(const struct tctx *t, struct loans *l, int guest, bool wr);	/* the guest register's home or a scratch register to be */
+void loans_load(struct tctx *t, const struct loans *l);		/* before the instruction */
+void loans_store(struct tctx *t, const struct loans *l);		/* behind it: those that it writes */
+int  gpr_fetch(struct tctx *t, int guest, int scratch);
+void gpr_put(struct tctx *t, int guest, int src, int size);		/* its low 2, 4 (zero-extended) or 8 bytes */
+/* A guest register to read: its home, or `scratch`, loaded. */
+static inline int gpr_borrow(struct tctx *t, int guest, int scratch)
+{
+	int home = t->rm->home[guest];
+
+	return home == HOME_MEM ? gpr_fetch(t, guest, scratch) : home;
+}
+bool rule_has_long(const struct insn *i);	/* does the instruction's rule know 64-bit code? */
 
 /* --- memop.c --- */
 /* About to emit up to `bytes` of code without another call: keeps short jumps in reach. */
@@ -93,9 +111,9 @@ bool group_operand(struct tctx *t, int base, s64 disp, u32 size, bool wr);
 void stack_address(struct tctx *t, s32 disp);		/* r8 = offset ESP/SP + disp, wrapped to the stack size */
 void stack_adjust(struct tctx *t, s32 by);		/* ESP/SP += by */
 void push_reg(struct tctx *t, int src, int size);	/* these two move ESP */
-void push_imm(struct tctx *t, u32 imm, int size);
+void push_imm(struct tctx *t, u64 imm, int size);
 void top_load(struct tctx *t, int dst, int size);	/* the stack's top, zero-extended */
-void gpr_write(struct tctx *t, int guest, int src, int size);	/* a 16- or 32-bit guest register from a host register */
+void gpr_write(struct tctx *t, int guest, int src, int size);	/* a guest register's low 2, 4 or 8 bytes from a host register */
 
 /* --- exit.c --- */
 void exit_direct(struct tctx *t, u64 eip);		/* to a known EIP: chained in the page, else through the IBT */

@@ -106,6 +106,12 @@ static inline u32 blk_hash(gpa_t gpa, u64 eip, u32 mode, u32 cs_id)
 	return h >> (64 - BLK_HASH_BITS);
 }
 
+/* Linear address of the code at EIP. */
+static inline gla_t code_linear(const struct cpu_state *cs, u64 eip)
+{
+	return cs->mode & MK_LONG ? eip : (u32)(eip + cs->seg[S_CS].base);
+}
+
 /* group.c */
 void group_failed(struct translator *tr, struct blk *b);
 /* translator.c */

@@ -16,6 +16,16 @@
  * monitor wants to see (MMIO, unset accessed or dirty bits, pages that hold translated code, dirty logging, watchpoints)
  * is simply kept out of the table. An IBT entry is never 0: empty ones hold the translator's `ibt_miss` stub.
  *
+ * 64-bit guests: linear addresses are too many for a flat table, so a half of such an address space begins with two hashed tables
+ * instead, direct-mapped by the low 12 bits of the page number:
+ *
+ *     0        read table     4096 entries: u64 tag, u64 delta
+ *     64 KiB   write table    the same
+ *
+ * A tag is the linear page's address, negated: tag + address of the access's last byte is below 4096 exactly if that byte lies in the
+ * page. The entry is chosen by the first byte, so an access that crosses into the next page never matches. An empty entry's tag
+ * names a page that belongs to another entry, far away (a zero-filled table would know page 0).
+ *
  * Translated code holds the address of the current half in one host register (regs.h: HOST_TABLE). The MMU owns the
  * read and write tables, the translator owns the IBT part (ibt.c) and is told of every half (tr_half_*).
  */

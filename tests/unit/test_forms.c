@@ -31,6 +31,8 @@ static const char *const elsewhere[] = {
 	"ARPL", "LGDT", "LIDT", "SGDT", "SIDT", "LLDT", "LTR", "SLDT", "STR", "LMSW", "SMSW", "HLT", "CLTS", "INVD", "WBINVD", "INVLPG",
 	"INVPCID", "RDMSR", "WRMSR", "RDPMC", "CPUID", "XGETBV", "XSETBV", "SYSENTER", "SYSEXIT", "SYSCALL", "SYSRET", "RSM", "MONITOR",
 	"MWAIT", "CLI", "STI", "RDTSC", "RDTSCP", "UD0", "UD1", "UD2", "XSAVE", "XSAVEOPT", "XSAVEC", "XRSTOR",
+	/* 64-bit code only: test_long.c. */
+	"MOVSXD", "CDQE", "CQO", "CMPXCHG16B", "JRCXZ",
 	/* Random, or a hint of the host's. */
 	"RDRAND", "RDSEED", "CLFLUSH", "CLFLUSHOPT", "CLWB", "CLDEMOTE", "PREFETCH", "PREFETCHW", "ENDBR32", "ENDBR64",
 };
