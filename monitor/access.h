@@ -33,17 +33,19 @@ static inline void host_store(u8 *p, u64 v, int size)
 	}
 }
 
+static inline u8 *acc_half(struct cpu_state *cs, int acc) { return vcpu_of(cs)->half[acc & ACC_USER ? 1 : 0]; }
+
 /* Host address of `lin` if the virtual TLB has it, else NULL; good to the end of the page. */
 static inline u8 *acc_table_read(struct cpu_state *cs, gla_t lin, int acc)
 {
-	u64 delta = *vtlb_read_entry(mmu_half(vcpu_of(cs)->mmu, acc & ACC_USER), (u32)lin);
+	u64 delta = *vtlb_read_entry(acc_half(cs, acc), (u32)lin);
 
 	return delta ? (u8 *)((u32)lin + delta) : NULL;
 }
 
 static inline u8 *acc_table_write(struct cpu_state *cs, gla_t lin, int acc)
 {
-	u64 delta = *vtlb_write_entry(mmu_half(vcpu_of(cs)->mmu, acc & ACC_USER), (u32)lin);
+	u64 delta = *vtlb_write_entry(acc_half(cs, acc), (u32)lin);
 
 	return delta ? (u8 *)((u32)lin + delta) : NULL;
 }

@@ -18,8 +18,6 @@ enum mmu_access { ACC_READ = 1, ACC_WRITE = 2, ACC_EXEC = 4, ACC_USER = 8 };
 
 struct mmu *mmu_init(struct vcpu *vcpu);
 void mmu_fini(struct mmu *mmu);
-/* The half for this CPL in the current address space; never NULL. */
-u8 *mmu_half(struct mmu *mmu, bool user);
 /* What happened to the registers: */
 void mmu_cr3_written(struct cpu_state *cs);	/* cs->cr3 is the new value (PAE: PDPTEs are loaded here; returns after raising nothing) */
 bool mmu_pdptes_valid(struct cpu_state *cs, u64 cr3);	/* PAE: false = #GP for the writer */

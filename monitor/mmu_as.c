@@ -468,7 +468,9 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 	}
 	s->used = ++mmu->tick;
 	mmu->cur = s;
-	cs->half = s->half[cs->cpl == 3].table;
+	for (int u = 0; u < 2; u++)
+		mmu->vcpu->half[u] = s->half[u].table;
+	cs->half = mmu->vcpu->half[cs->cpl == 3];
 }
 
 /* The bits whose change by MOV to CR0 or CR4 reloads the PDPTEs (SDM vol. 3, 4.4.1). */
@@ -526,11 +528,6 @@ void mmu_invlpg(struct cpu_state *cs, gla_t lin)
 		return;
 	for (int u = 0; u < 2; u++)
 		invlpg_half(mmu, &mmu->cur->half[u], (u32)lin >> PAGE_SHIFT);
-}
-
-u8 *mmu_half(struct mmu *mmu, bool user)
-{
-	return mmu->cur->half[user].table;
 }
 
 static u8 model_phys_bits(struct vcpu *vcpu)

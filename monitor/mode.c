@@ -99,7 +99,7 @@ void cpu_update_mode(struct cpu_state *cs)
 	if (unlikely((cs->eflags_sys & FL_TF) || ((cs->dr[7] & 0xff) && code_breakpoints((u32)cs->dr[7]))))
 		mk |= MK_STEP;
 	cs->mode = mk;
-	cs->half = mmu_half(vcpu_of(cs)->mmu, cs->cpl == 3);
+	cs->half = vcpu_of(cs)->half[cs->cpl == 3];
 }
 
 /* Which accesses a segment's type allows: bit 0 read, bit 1 write; expand-down segments always ask. */

@@ -19,7 +19,7 @@ static void need_cpl0(struct cpu_state *cs)
 		cpu_gp(cs, 0);
 }
 
-static void refresh_half(struct cpu_state *cs) { cs->half = mmu_half(vcpu_of(cs)->mmu, cs->cpl == 3); }
+static void refresh_half(struct cpu_state *cs) { cs->half = vcpu_of(cs)->half[cs->cpl == 3]; }
 
 /* CR0.PE changed: segments keep their hidden parts, but are judged by other rules; real mode runs at CPL 0. */
 static void pe_changed(struct cpu_state *cs)

@@ -47,14 +47,6 @@ void desc_set_accessed(struct cpu_state *cs, struct desc *d)
 	sys_write(cs, d->addr + 5, d->hi >> 8 & 0xff, 1);
 }
 
-void desc_to_seg(struct cpu_seg *s, u16 sel, const struct desc *d)
-{
-	s->base = desc_base(d);
-	s->limit = desc_limit(d);
-	s->attr = (u16)(d->hi >> 8 & 0xf0ff);
-	s->sel = sel;
-}
-
 void seg_set(struct cpu_state *cs, int seg, u16 sel, const struct desc *d)
 {
 	desc_to_seg(&cs->seg[seg], sel, d);
@@ -195,8 +187,10 @@ void callout_LOAD_SEG(struct cpu_state *cs, u32 arg)
 	if (arg & LOAD_FAR_POINTER)
 		gpr_put(cs, arg >> 12 & 15, (u32)cs->op[2], arg >> 16 & 15);
 	if (seg == S_SS) {
-		if (!(arg & LOAD_FAR_POINTER))
+		if (!(arg & LOAD_FAR_POINTER)) {
 			cs->inhibit = SHADOW_SS;	/* MOV SS and POP SS, not LSS (SDM vol. 3, 6.8.3) */
+			cs->resync = 1;			/* the run loop executes the next instruction */
+		}
 		cpu_update_mode(cs);
 	}
 }

@@ -55,7 +55,13 @@ bool desc_fetch(struct cpu_state *cs, u16 sel, struct desc *d);
 void desc_need(struct cpu_state *cs, u16 sel, struct desc *d, int vector);
 void desc_set_accessed(struct cpu_state *cs, struct desc *d);
 /* Fills a hidden part; no checks, nothing derived. */
-void desc_to_seg(struct cpu_seg *s, u16 sel, const struct desc *d);
+static inline void desc_to_seg(struct cpu_seg *s, u16 sel, const struct desc *d)
+{
+	s->base = desc_base(d);
+	s->limit = desc_limit(d);
+	s->attr = (u16)(d->hi >> 8 & 0xf0ff);
+	s->sel = sel;
+}
 /* Puts a checked descriptor into a segment register. */
 void seg_set(struct cpu_state *cs, int seg, u16 sel, const struct desc *d);
 void seg_set_null(struct cpu_state *cs, int seg, u16 sel);

@@ -234,6 +234,73 @@ static u32 lods_step(struct cpu_state *cs, struct string *s, u32 want)
 	return 1;
 }
 
+/*
+ * --- REP MOVS and REP STOS at once: forward, all of the elements at each end in one page of plain RAM and inside the limit ---
+ * Kernels copy the saved registers so at every entry, and clear small structures.
+ */
+
+/* Bytes of such an instruction, or 0. */
+static u32 quick_length(const struct cpu_state *cs, u32 arg)
+{
+	u64 len = (u64)gpr32(cs, R_ECX) * (arg & 15);
+	bool rep = arg >> 8 & 3, wide = (arg >> 4 & 15) == 4;
+
+	return rep && wide && cs->df > 0 && !(cs->eflags_sys & FL_TF) && len <= PAGE_SIZE ? (u32)len : 0;
+}
+
+static u8 *quick_operand(struct cpu_state *cs, int seg, u32 off, u32 len, bool write)
+{
+	const struct cpu_seg *s = &cs->seg[seg];
+	gla_t lin = s->base + off;
+
+	if ((u64)off + len > (write ? s->wlim1 : s->rlim1) || !acc_in_page(lin, len))
+		return NULL;
+	return write ? acc_table_write(cs, lin, acc_cpl(cs)) : acc_table_read(cs, lin, acc_cpl(cs));
+}
+
+static void copy_small(u8 *dst, const u8 *src, u32 len)
+{
+	u32 k = 0;
+
+	for (; k + 8 <= len; k += 8)
+		host_store(dst + k, host_load(src + k, 8), 8);
+	for (; k < len; k++)
+		dst[k] = src[k];
+}
+
+static bool movs_quick(struct cpu_state *cs, u32 arg)
+{
+	u32 len = quick_length(cs, arg);
+	u8 *src = len ? quick_operand(cs, arg >> 12 & 7, gpr32(cs, R_ESI), len, false) : NULL;
+	u8 *dst = src ? quick_operand(cs, S_ES, gpr32(cs, R_EDI), len, true) : NULL;
+
+	if (!dst || (u64)(dst - src) + len - 1 < 2 * (u64)len - 1)	/* they overlap */
+		return false;
+	if (len <= 128)
+		copy_small(dst, src, len);
+	else
+		memcpy(dst, src, len);
+	cs->gpr[R_ESI] = gpr32(cs, R_ESI) + len;
+	cs->gpr[R_EDI] = gpr32(cs, R_EDI) + len;
+	cs->gpr[R_ECX] = 0;
+	cs->rip = cs->next_rip;
+	return true;
+}
+
+static bool stos_quick(struct cpu_state *cs, u32 arg)
+{
+	u32 len = quick_length(cs, arg);
+	u8 *dst = len ? quick_operand(cs, S_ES, gpr32(cs, R_EDI), len, true) : NULL;
+
+	if (!dst)
+		return false;
+	fill_run(dst, gpr32(cs, R_EAX), arg & 15, gpr32(cs, R_ECX));
+	cs->gpr[R_EDI] = gpr32(cs, R_EDI) + len;
+	cs->gpr[R_ECX] = 0;
+	cs->rip = cs->next_rip;
+	return true;
+}
+
 /* --- CMPS, SCAS --- */
 static bool ends(const struct string *s, u32 left, u32 right)
 {
@@ -356,8 +423,18 @@ void callout_OUTS(struct cpu_state *cs, u32 arg)
 	string_run(cs, arg, outs_step, USES_SI, false);
 }
 
-void callout_REP_MOVS(struct cpu_state *cs, u32 arg) { string_run(cs, arg, movs_step, USES_SI | USES_DI, false); }
-void callout_REP_STOS(struct cpu_state *cs, u32 arg) { string_run(cs, arg, stos_step, USES_DI, false); }
+void callout_REP_MOVS(struct cpu_state *cs, u32 arg)
+{
+	if (!movs_quick(cs, arg))
+		string_run(cs, arg, movs_step, USES_SI | USES_DI, false);
+}
+
+void callout_REP_STOS(struct cpu_state *cs, u32 arg)
+{
+	if (!stos_quick(cs, arg))
+		string_run(cs, arg, stos_step, USES_DI, false);
+}
+
 void callout_REP_LODS(struct cpu_state *cs, u32 arg) { string_run(cs, arg, lods_step, USES_SI, false); }
 void callout_REP_CMPS(struct cpu_state *cs, u32 arg) { string_run(cs, arg, cmps_step, USES_SI | USES_DI, true); }
 void callout_REP_SCAS(struct cpu_state *cs, u32 arg) { string_run(cs, arg, scas_step, USES_DI, true); }

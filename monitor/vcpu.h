@@ -22,6 +22,7 @@ struct vcpu {
 	struct cpu_state cs;		/* first: cs and vcpu have one address */
 	struct vm *vm;
 	struct mmu *mmu;		/* monitor/mmu.c */
+	u8 *half[2];			/* of the virtual TLB in the current address space: supervisor, user; the MMU sets them */
 	struct translator *tr;
 	const struct cpu_model *model;	/* monitor/cpuid.c */
 	struct msr_state *msr;		/* monitor/msr.c */

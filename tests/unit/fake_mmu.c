@@ -24,6 +24,7 @@ struct fake *fake_init(const char *model)
 	f->vcpu.vm = &f->vm;
 	f->vm.vcpu = &f->vcpu;
 	f->vcpu.mmu = (struct mmu *)f;
+	f->vcpu.half[0] = f->vcpu.half[1] = f->half;
 	f->vcpu.msr = &f->msr;
 	f->vcpu.model = cpu_model_find(model);
 	f->vcpu.in_delivery = -1;
@@ -118,7 +119,6 @@ u8 *mmu_host(struct cpu_state *cs, gla_t lin, int acc)
 	return lin >= FAKE_RAM || page == f->bad_page || ((acc & ACC_WRITE) && page == f->ro_page) ? NULL : f->ram + lin;
 }
 
-u8 *mmu_half(struct mmu *mmu, bool user) { return ((struct fake *)mmu)->half; }
 bool mmu_pdptes_valid(struct cpu_state *cs, u64 cr3) { return cr3 != 0xbad000; }
 void mmu_cr3_written(struct cpu_state *cs) { fake_of(cs)->flushes++; }
 void mmu_mode_changed(struct cpu_state *cs) { fake_of(cs)->flushes++; }

@@ -39,7 +39,6 @@ _Noreturn void fake_end(struct cpu_state *cs, int vector, int error)
 
 _Noreturn void cpu_raise(struct cpu_state *cs, int vector, int error) { fake_end(cs, vector, error); }
 _Noreturn void cpu_leave(struct cpu_state *cs) { __builtin_longjmp(vcpu_of(cs)->mmu->jmp, 1); }
-u8 *mmu_half(struct mmu *mmu, bool user) { return mmu->half; }
 
 static void check(struct cpu_state *cs, u32 lin, int acc)
 {

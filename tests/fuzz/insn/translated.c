@@ -90,6 +90,7 @@ struct translated *translated_init(const char **err)
 	}
 	memcpy(t->mmu.window + GUEST_DATA, t->image[0], DATA_PAGES * 4096);
 	t->vcpu.mmu = &t->mmu;
+	t->vcpu.half[0] = t->vcpu.half[1] = t->mmu.half;
 	fill_ops(&t->ops);
 	t->vcpu.tr = tr_init(&t->vcpu.cs, &t->ops, &opt, err);
 	if (!t->vcpu.tr)
