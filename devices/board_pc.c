@@ -58,6 +58,7 @@ static void irq_changed(void *to, int n, bool level)
 	struct board *b = to;
 	int irq = n & 15;
 	u8 bit = (u8)(1 << (n >> 4));
+	vm_trace(b->pic.dev.vm, TRACE_DEV, "dev: irq %d source %d %s\n", irq, n >> 4, level ? "high" : "low");
 	b->irq_sources[irq] = (u8)(level ? b->irq_sources[irq] | bit : b->irq_sources[irq] & ~bit);
 	pic_set_irq(&b->pic, irq, b->irq_sources[irq] != 0);
 }
@@ -256,6 +257,7 @@ static bool make_debugexit(struct vm *vm, int port)
 
 static void board_reset(struct vm *vm)
 {
+	vm_trace(vm, TRACE_DEV, "dev: reset\n");
 	for (struct device *d = vm->board->devices; d; d = d->next)
 		if (d->cls->reset)
 			d->cls->reset(d);

@@ -24,6 +24,8 @@
 #define HOLE_END   0x100000u
 #define A20_BIT    (1ull << 20)
 
+static const char *const kind_names[] = { [MEM_NONE] = "nothing", [MEM_RAM] = "RAM", [MEM_ROM] = "ROM", [MEM_MMIO] = "devices" };
+
 static void set_kinds(struct mem *m, gpa_t gpa, u64 len, enum mem_kind kind)
 {
 	memset(m->kind + (gpa >> PAGE_SHIFT), (int)kind, len >> PAGE_SHIFT);
@@ -54,6 +56,7 @@ bool mem_init(struct vm *vm, u64 ram_size, char *err, size_t errsize)
 		goto fail;
 	set_kinds(m, 0, HOLE_FIRST, MEM_RAM);
 	set_kinds(m, HOLE_END, ram_size - HOLE_END, MEM_RAM);
+	vm_trace(vm, TRACE_MEM, "mem: RAM 0 to %x and %x to %llx\n", HOLE_FIRST - 1, HOLE_END, (unsigned long long)ram_size - 1);
 	return true;
 fail:
 	snprintf(err, errsize, "the host does not give %llu MiB of memory to the guest: %s",
@@ -89,6 +92,7 @@ void mem_set_kind(struct vm *vm, gpa_t gpa, u64 len, enum mem_kind kind)
 	struct mem *m = vm->mem;
 	bool changed = false;
 
+	vm_trace(vm, TRACE_MEM, "mem: %llx to %llx is %s\n", (unsigned long long)gpa, (unsigned long long)(gpa + len - 1), kind_names[kind]);
 	bug_on((gpa | len) & PAGE_MASK || gpa + len > MEM_PAGES << PAGE_SHIFT, "memory range %llx+%llx",
 	       (unsigned long long)gpa, (unsigned long long)len);
 	bug_on(kind == MEM_RAM && gpa + len > m->ram_size, "RAM beyond the memory file");
@@ -193,6 +197,7 @@ void mem_set_a20(struct vm *vm, bool on)
 
 	if (vm->mem->a20_mask == mask)
 		return;
+	vm_trace(vm, TRACE_MEM, "mem: A20 %s\n", on ? "on" : "off");
 	vm->mem->a20_mask = mask;
 	if (vm->vcpu && vm->vcpu->mmu)
 		mmu_mode_changed(&vm->vcpu->cs);

@@ -59,7 +59,7 @@ static void report_unknown(struct vcpu *vcpu, u32 number, const char *what)
 			return;
 	if (m->unknown_count < ARRAY_SIZE(m->unknown))
 		m->unknown[m->unknown_count++] = number;
-	vm_trace(vcpu->vm, TRACE_MSR, "msr: %s of unknown register 0x%x at eip 0x%llx", what, number, (unsigned long long)vcpu->cs.rip);
+	vm_trace(vcpu->vm, TRACE_MSR, "msr: %s of unknown register 0x%x at eip 0x%llx\n", what, number, (unsigned long long)vcpu->cs.rip);
 }
 
 /* The table's index of a register that this model has, or -1. */

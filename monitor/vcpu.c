@@ -33,6 +33,10 @@
 enum { NO_VECTOR = -1, CR0_RESET = 0x60000010, CR0_NE = 1 << 5, CR4_OSXMMEXCPT = 1 << 10 };
 #define NEVER (~0ull)	/* no timer is armed */
 
+static const char *const exit_names[] = {
+	[TR_EXIT_PEND] = "pending", [TR_EXIT_STEP] = "step", [TR_EXIT_AGAIN] = "again", [TR_EXIT_HLT] = "hlt", [TR_EXIT_SHADOW] = "shadow",
+};
+
 struct vcpu_run {
 	struct tr_ops ops;
 	int vector, error;	/* exception to deliver next, or NO_VECTOR */
@@ -241,6 +245,15 @@ static bool attention(const struct cpu_state *cs)
 	return !__atomic_load_n(&cs->go, __ATOMIC_RELAXED) || (cs->irq_line && cs->iflag && !cs->inhibit);
 }
 
+static void run_translated(struct vcpu *v)
+{
+	enum tr_exit why = tr_run(v->tr);
+
+	vm_trace(v->vm, TRACE_EXIT, "exit %s at %llx\n", exit_names[why], (unsigned long long)v->cs.rip);
+	if (why == TR_EXIT_SHADOW)
+		v->cs.inhibit = SHADOW_STI;
+}
+
 /* Until the machine stops; leaves by a long jump for every guest exception. */
 static void loop(struct vcpu *v)
 {
@@ -255,8 +268,8 @@ static void loop(struct vcpu *v)
 			halted(v);
 		else if (cs->inhibit || cs->mode & MK_STEP)
 			step(v);
-		else if (tr_run(v->tr) == TR_EXIT_SHADOW)
-			cs->inhibit = SHADOW_STI;
+		else
+			run_translated(v);
 	}
 }
 

@@ -15,6 +15,13 @@ struct blk *blk_find(struct translator *tr, gpa_t gpa, u64 eip, u32 mode, u32 cs
 	return b;
 }
 
+static void trace(const struct translator *tr, const struct blk *b, const char *what)
+{
+	if (unlikely(tr->opt.trace != NULL))
+		fprintf(tr->opt.trace, "tc: block %llx gpa %llx mode %07x %s, %u to %u bytes\n", (unsigned long long)b->eip,
+			(unsigned long long)b->gpa, b->mode, what, b->len + b->len2, b->host_len);
+}
+
 void blk_insert(struct translator *tr, struct blk *b)
 {
 	struct blk **slot = &tr->hash[blk_hash(b->gpa, b->eip, b->mode, b->cs_id)];
@@ -22,6 +29,7 @@ void blk_insert(struct translator *tr, struct blk *b)
 	b->hash_next = *slot;
 	*slot = b;
 	codepage_add(tr, b);
+	trace(tr, b, "made");
 }
 
 void link_set(struct translator *tr, struct link *l, struct blk *to)
@@ -62,4 +70,5 @@ void blk_remove(struct translator *tr, struct blk *b)
 	ibt_drop(tr, b);
 	codepage_del(tr, b);
 	b->dead = true;
+	trace(tr, b, "dropped");
 }

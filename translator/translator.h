@@ -84,8 +84,9 @@ struct blk;
 struct tr_options {
 	size_t cache_size;	/* bytes of host code, default 64 MiB */
 	bool check_recover;	/* --check=recover: see recover.c */
-	bool check_links;	/* --check=links: never chain; every transfer is looked up and compared with what a chain would have done */
+	bool check_links;	/* --check=links: never chain; every direct jump between blocks goes through the IBT, whose entries check their EIP */
 	u32 max_insns;		/* guest instructions a block, default 64 */
+	FILE *trace;		/* --trace=tc: a line for each block that is made or dropped; NULL: none */
 };
 
 /* Makes a translator for `cs`. Returns NULL and an English sentence in *err if the host lacks something. */

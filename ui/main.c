@@ -103,7 +103,8 @@ static bool machine_init(struct machine *m, const struct cpu_model *model)
 {
 	const struct cli_run *opt = m->opt;
 	struct loader_options files = { opt->firmware, opt->kernel, opt->initrd, opt->append, opt->ram_size };
-	struct tr_options tr = { .check_recover = opt->check_recover, .check_links = opt->check_links };
+	struct tr_options tr = { .check_recover = opt->check_recover, .check_links = opt->check_links,
+				 .trace = opt->trace & TRACE_TC ? stderr : NULL };
 	const char *why = "out of memory";
 	struct vm *vm = &m->vm;
 
