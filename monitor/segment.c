@@ -187,8 +187,10 @@ void callout_LOAD_SEG(struct cpu_state *cs, u32 arg)
 	if (arg & LOAD_FAR_POINTER)
 		gpr_put(cs, arg >> 12 & 15, (u32)cs->op[2], arg >> 16 & 15);
 	if (seg == S_SS) {
-		if (!(arg & LOAD_FAR_POINTER))
+		if (!(arg & LOAD_FAR_POINTER)) {
 			cs->inhibit = SHADOW_SS;	/* MOV SS and POP SS, not LSS (SDM vol. 3, 6.8.3) */
+			cs->resync = 1;			/* the run loop executes the next instruction */
+		}
 		cpu_update_mode(cs);
 	}
 }
