@@ -135,16 +135,20 @@ void group_begin(struct tctx *t)
 {
 	struct emit *e = &t->e;
 	struct use u[2];
+	const struct insn *i = &t->insns[t->cur];
 	struct group g;
+	bool sure;
 	int c, n;
 
 	if (t->group.active || t->mk & (MK_STEP | MK_ALIGN | MK_LONG) || guilty(t))
 		return;
-	n = uses_of(t, &t->insns[t->cur], u);
+	n = uses_of(t, i, u);
 	if (!n || (!measure(t, u[n - 1].base, &g) && (n == 1 || !measure(t, u[0].base, &g))))
 		return;
+	/* A group's write may be jumped over, or a fault may come first: the dirty bit waits, unless this instruction's one access writes */
+	sure = n == 1 && u[0].wr && (copied(i) || !i->has_mem);
 	cold_room(t, 100);
-	c = cold_new(t, COLD_GROUP, (u32)(g.hi - g.lo) | (g.write ? MEM_WRITE : MEM_READ));
+	c = cold_new(t, COLD_GROUP, (u32)(g.hi - g.lo) | (!g.write ? MEM_READ : sure ? MEM_WRITE : MEM_WRITE | MEM_LATER));
 	t->cold[c].rip = t->insns[t->cur].eip;
 	em_lea(e, 0, R8, HM(gpr_host(t, g.base), (s32)g.lo));
 	mem_index(e, (u32)(g.hi - g.lo));

@@ -27,6 +27,7 @@ enum mem_info {
 	MEM_READ  = 1 << 13,
 	MEM_SUPER = 1 << 14,	/* supervisor access whatever the CPL is */
 	MEM_MORE  = 1 << 15,	/* the instruction is not done with this write: see below */
+	MEM_LATER = 1 << 16,	/* mem_fill with MEM_WRITE: the write may never come, so fill only if it needs no dirty bit set */
 };
 
 enum tr_exit {
