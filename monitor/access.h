@@ -76,6 +76,13 @@ static inline void acc_probe_write(struct cpu_state *cs, gla_t lin, u32 len, int
 		mmu_probe(cs, (u32)lin, len, acc | ACC_WRITE);
 }
 
+/* #AC(0) for a user access that is not aligned, while alignment is checked (SDM vol. 3, 6.15). */
+static inline void acc_check_aligned(struct cpu_state *cs, gla_t lin, u32 size, int acc)
+{
+	if (unlikely(cs->mode & MK_ALIGN) && (acc & ACC_USER) && (lin & (size - 1)))
+		cpu_raise(cs, VEC_AC, 0);
+}
+
 /* Descriptor tables and task state segments are read and written with supervisor rights, whatever the CPL is. */
 static inline u64  sys_read(struct cpu_state *cs, gla_t lin, int size) { return acc_read(cs, lin, size, 0); }
 static inline void sys_write(struct cpu_state *cs, gla_t lin, u64 v, int size) { acc_write(cs, lin, v, size, 0); }

@@ -139,6 +139,7 @@ bool stack_prepare(struct cpu_state *cs, struct stack *s, u32 count, u32 size)
 {
 	u32 top = s->sp & s->mask, bytes = count * size;
 
+	acc_check_aligned(cs, s->ss->base + top, size, s->acc);
 	if (likely(top >= bytes)) {
 		gla_t lin = s->ss->base + (top - bytes);
 
@@ -166,6 +167,7 @@ u32 stack_peek(struct cpu_state *cs, const struct stack *s, u32 index, u32 size,
 
 	if (!seg_in_limit(s->ss, off, size))
 		cpu_raise(cs, VEC_SS, 0);
+	acc_check_aligned(cs, s->ss->base + off, size, s->acc);
 	return (u32)acc_read(cs, s->ss->base + off, (int)size, s->acc);
 }
 

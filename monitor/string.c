@@ -34,6 +34,15 @@ static void reg_move(struct cpu_state *cs, int reg, u32 amask, u32 by)
 	cs->gpr[reg] = (gpr32(cs, reg) & ~amask) | ((gpr32(cs, reg) + by) & amask);
 }
 
+/* What holds for the first element holds for all: they are `size` apart. */
+static void check_aligned(struct cpu_state *cs, const struct string *s, u32 uses)
+{
+	if (uses & USES_SI)
+		acc_check_aligned(cs, cs->seg[s->seg].base + (gpr32(cs, R_ESI) & s->amask), s->size, s->acc);
+	if (uses & USES_DI)
+		acc_check_aligned(cs, cs->seg[S_ES].base + (gpr32(cs, R_EDI) & s->amask), s->size, s->acc);
+}
+
 static void string_run(struct cpu_state *cs, u32 arg, step_fn *step, u32 uses, bool compares)
 {
 	struct string s = {
@@ -44,6 +53,8 @@ static void string_run(struct cpu_state *cs, u32 arg, step_fn *step, u32 uses, b
 	s32 budget = cs->eflags_sys & FL_TF ? 1 : CALL_BUDGET;	/* single-step sees every iteration */
 	bool any = count;
 
+	if (count)
+		check_aligned(cs, &s, uses);
 	while (count) {
 		done = step(cs, &s, min32(count, ((u32)budget + s.size - 1) / s.size));
 		if (uses & USES_SI)

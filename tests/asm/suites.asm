@@ -141,7 +141,59 @@ main:
 	mov cx, 3
 	FAULTS "arpl to a read-only segment", 13, 0, arpl [es:watched], cx
 	EQUAL "arpl left it", [watched], 0xfff2
+	; #AC in ring 3, also where C code does the access
+	mov eax, cr0
+	or eax, 0x40000
+	mov cr0, eax
+%macro MISALIGNED 2	; name, label: the instruction at label.at faults
+	ARM %%back
+	mov eax, %2
+	mov ecx, 0x40002
+	jmp enter_ring3
+%%back:	SAME {%1, " (eip)"}, [seen_eip], %2.at
+	SAME {%1, " (error code)"}, [seen_error], 0
+	EQUAL %1, [seen_vector], 17
+%endmacro
+	MISALIGNED "misaligned mov", ac_mov
+	MISALIGNED "misaligned rep movsd", ac_movs
+	MISALIGNED "misaligned rep stosw", ac_stos
+	MISALIGNED "misaligned far call", ac_far
+	ARM .ac_fine
+	mov eax, ac_fine
+	mov ecx, 0x40002
+	jmp enter_ring3
+.ac_fine: EQUAL "aligned accesses", [seen_vector], 0x40
+	mov eax, cr0
+	and eax, ~0x40000
+	mov cr0, eax
 	ret
+
+ac_mov:
+.at:	mov eax, [watched + 2]
+	int 0x40
+ac_movs:
+	mov esi, watched + 1
+	mov edi, watched
+	mov ecx, 2
+.at:	rep movsd
+	int 0x40
+ac_stos:
+	mov edi, watched + 1
+	mov ecx, 2
+.at:	rep stosw
+	int 0x40
+ac_far:
+	dec esp
+.at:	call SEL_CODE3:ac_mov
+	int 0x40
+ac_fine:
+	mov esi, watched + 4
+	mov edi, watched
+	mov ecx, 2
+	rep movsd
+	mov al, [watched + 1]
+	mov ax, [watched + 2]
+	int 0x40
 
 return:	iretd
 
