@@ -85,6 +85,7 @@ int cold_new(struct tctx *t, int kind, u32 info)
 	c->kind = kind;
 	c->insn = t->cur;
 	c->info = info;
+	c->fpu = t->fpu_checked;
 	return t->ncold++;
 }
 
@@ -264,6 +265,23 @@ void mem_end(struct tctx *t, int h)
 	}
 }
 
+void mem_long_body(struct tctx *t, int h)
+{
+	island_flush(t);
+	if (h >= 0)
+		t->cold[h].back = t->e.p;
+}
+
+void mem_end_callout(struct tctx *t, int h, enum callout_id id, u32 arg)
+{
+	struct cold *c = &t->cold[h];
+
+	c->kind = COLD_CALLOUT;
+	c->callout = id;
+	c->arg = arg;
+	c->target = t->e.p;
+}
+
 int mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access)
 {
 	if (i->base >= 0 && i->index < 0 && i->adsize == 4 && mk_seg(t->mk, i->seg) == SEG_FLAT &&
@@ -368,6 +386,33 @@ static void cold_group(struct tctx *t, struct cold *c)
 	em_jmp(e, t->tr->stub.exit_group);
 }
 
+/* Callouts leave the FPU state in memory; the block's own code relies on it. */
+static void cold_fpu(struct tctx *t, const struct cold *c)
+{
+	if (c->fpu)
+		em_call(&t->e, t->tr->stub.fpu_load);
+}
+
+/* The operand's page comes into the table, or the callout does the instruction. */
+static void cold_callout(struct tctx *t, struct cold *c)
+{
+	struct emit *e = &t->e;
+	u8 *no;
+
+	store_rip(t, c->rip);
+	em_mov_ri(e, RCX, c->info);
+	em_call(e, t->tr->stub.mem_try);
+	no = em_jrcxz(e);
+	em_jmp(e, c->back);
+	em_here8(e, no);
+	em_store(e, 1, ST(op[0]), R8);
+	store_next(t, insn_end(t, c->insn));
+	em_mov_ri(e, RCX, c->arg);
+	em_call(e, t->tr->stub.callout[c->callout]);
+	cold_fpu(t, c);
+	em_jmp(e, c->target);
+}
+
 static void cold_seg(struct tctx *t, struct cold *c)
 {
 	struct emit *e = &t->e;
@@ -378,6 +423,7 @@ static void cold_seg(struct tctx *t, struct cold *c)
 	store_next(t, insn_end(t, c->insn));
 	em_mov_ri(e, RCX, c->info);
 	em_call(e, t->tr->stub.callout[CO_SEG_FAULT]);
+	cold_fpu(t, c);
 	em_load(e, 1, R8, ST(scratch[6]));
 	em_jmp(e, c->back);
 }
@@ -408,6 +454,9 @@ void cold_emit(struct tctx *t)
 			break;
 		case COLD_GROUP:
 			cold_group(t, c);
+			break;
+		case COLD_CALLOUT:
+			cold_callout(t, c);
 			break;
 		case COLD_EXIT:
 			store_rip(t, c->rip);

@@ -47,6 +47,14 @@ static int guest_vector(long trapno)
 	return -1;
 }
 
+/* rule_xsave() runs these with the guest's EAX and EDX in r9 and r10: xsave, xrstor, xsaveopt, xsavec [r8]. */
+static bool in_xsave(const u8 *pc)
+{
+	u8 ext = pc[3] >> 3 & 7;
+
+	return pc[0] == 0x41 && pc[1] == 0x0f && pc[3] >> 6 != 3 && ((pc[2] == 0xae && ext >= 4 && ext <= 6) || (pc[2] == 0xc7 && ext == 4));
+}
+
 bool tr_recover(struct translator *tr, void *ucontext)
 {
 	ucontext_t *uc = ucontext;
@@ -66,6 +74,10 @@ bool tr_recover(struct translator *tr, void *ucontext)
 	for (int r = 0; r < map->n; r++)
 		if (map->home[r] != HOME_MEM)
 			cs->gpr[r] = (u64)g[greg_of[map->home[r]]] & mask;
+	if (in_xsave(pc)) {
+		cs->gpr[R_EAX] = (u64)g[REG_R9] & mask;
+		cs->gpr[R_EDX] = (u64)g[REG_R10] & mask;
+	}
 	cs->cc = g[REG_EFL] & FL_ARITH;
 	cs->rip = (b->eip + m->guest_off) & mask;
 	g[REG_RSP] = (cs->host_sp & ~15ull) - 8;

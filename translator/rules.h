@@ -17,7 +17,7 @@ bool insn_is(const struct insn *i, enum mnemonic m);
 
 #define MAX_COLD 512
 #define MAX_FIX  64
-enum cold_kind { COLD_MEM, COLD_SEG, COLD_FPU, COLD_EXIT, COLD_GROUP };
+enum cold_kind { COLD_MEM, COLD_SEG, COLD_FPU, COLD_EXIT, COLD_GROUP, COLD_CALLOUT };
 struct cold {
 	u8 kind;
 	u16 insn;		/* index, for the instruction map */
@@ -26,8 +26,9 @@ struct cold {
 	u8 *back;		/* where it goes on */
 	u8 *op, *op_end;	/* a write's instruction(s), repeated on the bounce buffer; NULL for reads */
 	u8 *jumps[2]; u8 njumps;	/* rel32 jumps into this stub */
-	u8 *target;		/* COLD_EXIT: the exit stub */
-	s8 dir;
+	u8 *target;		/* COLD_EXIT: the exit stub; COLD_CALLOUT: behind the instruction */
+	u32 arg; u16 callout;	/* COLD_CALLOUT */
+	bool fpu;		/* the FPU state is in the host's registers */
 };
 struct fix { u8 *disp; u16 cold; };
 
@@ -89,6 +90,10 @@ int  mem_begin(struct tctx *t, u32 size, u32 access);
 void mem_end(struct tctx *t, int handle);
 #define MEM_OP (t->mem_op)
 #define NO_LOOKUP (-1)			/* handle of an operand that a group serves */
+/* Behind mem_begin() when what follows up to mem_end() takes more than 60 bytes. */
+void mem_long_body(struct tctx *t, int handle);
+/* Instead of mem_end(): what mem_begin() could not look up is done by a callout, which finds the linear address in o0. */
+void mem_end_callout(struct tctx *t, int handle, enum callout_id id, u32 arg);
 /* All three for the instruction's memory operand. */
 int  mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access);
 void operand_load(struct tctx *t, int dst, const struct insn *i, u32 size);	/* the operand, zero-extended */

@@ -10,9 +10,9 @@
  *     the operand, #BR, #MF, #XM), and which of CMPS' two page faults;
  *     what a faulting ENTER has written below ESP and a faulting store of 10 bytes before the second page or the limit, what a
  *     faulting POPA has popped, what a faulting MMX or conversion instruction did to the x87 tag word, TOP and MXCSR; which byte of
- *     an FPU image, or of ENTER's, PUSHA's and POPA's part of the stack CR2 names.
- * Not as the processor, and listed in docs/: masked moves (MASKMOVQ, VMASKMOV ...) fault as if no byte were masked out, and an x87 store
- * that an unmasked exception suppresses faults on its operand.
+ *     an FPU image, or of ENTER's, PUSHA's and POPA's part of the stack CR2 names;
+ *     whether MASKMOVQ and MASKMOVDQU fault on a page of which they write nothing.
+ * Not as the processor, and listed in docs/: an x87 store that an unmasked exception suppresses faults on its operand.
  */
 #include <string.h>
 #include <Zydis/Zydis.h>
@@ -58,7 +58,7 @@ static bool in_fpu_env(const struct insn_case *c, u32 lin)
 		const struct unit *u = &c->unit[i];
 		u32 off = lin - u->fpu_env;
 
-		if (u->env_bytes && (off - u->env_skip < u->env_bytes || (u->fxsave && off - 288 < 224)))
+		if (off - u->env_skip < u->env_bytes)
 			return true;
 	}
 	return false;
@@ -123,9 +123,8 @@ static bool fault_same(const struct insn_case *c, const struct outcome *n, const
 		return operand_fault(n->vector) && operand_fault(t->vector);
 	if (n->vector != 14 || (n->address == t->address && n->error == t->error))
 		return n->error == t->error;
-	return faulting(c, n, t, &insn) && (is_multi_stack(insn.mnemonic) ||
-					    (n->error == t->error && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic) ||
-								      is_fpu_image(insn.mnemonic))));
+	return faulting(c, n, t, &insn) && (is_multi_stack(insn.mnemonic) || is_fpu_image(insn.mnemonic) ||
+					    (n->error == t->error && (is_string_compare(insn.mnemonic) || is_masked_move(insn.mnemonic))));
 }
 
 /* What a fault may have changed although the instruction is restarted. */
@@ -155,8 +154,7 @@ static bool needless_fault(const struct insn_case *c, const struct outcome *n, c
 		return false;
 	if (t->address - NATIVE_AREA < 8192)	/* natively there is memory */
 		return true;
-	return is_masked_move(insn.mnemonic) ||
-		((insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn.mnemonic == ZYDIS_MNEMONIC_FISTTP) && n->fpu.fsw & 0x80);
+	return (insn.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn.mnemonic == ZYDIS_MNEMONIC_FISTTP) && n->fpu.fsw & 0x80;
 }
 
 /* Linear address of the first difference in memory, 0 if there is none. */
@@ -185,12 +183,21 @@ static bool became_other_code(const struct insn_case *c, const struct outcome *n
 	return memcmp(n->at_eip, c->code + at, left < sizeof(n->at_eip) ? left : sizeof(n->at_eip));
 }
 
+/* Whether MASKMOVQ and MASKMOVDQU look at pages where they write nothing is the processor's own (SDM vol. 2, MASKMOVDQU). */
+static bool maskmov_fault(const struct insn_case *c, const struct outcome *n)
+{
+	ZydisDecodedInstruction insn;
+
+	return n->vector == 14 && stopped_at(c, n, &insn) && (insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
+							      insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU || insn.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU);
+}
+
 bool outcome_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
 	u32 flags = COMPARED_FLAGS & ~c->undefined;
 	struct forgiven f = forgive(c, n, t);
 
-	if (n->vector == OUT_TIMEOUT || n->vector == OUT_WEIRD || n->vector == 17 || needless_fault(c, n, t) || became_other_code(c, n))
+	if (n->vector == OUT_TIMEOUT || n->vector == OUT_WEIRD || n->vector == 17 || needless_fault(c, n, t) || maskmov_fault(c, n) || became_other_code(c, n))
 		return true;
 	return fault_same(c, n, t) && (f.gpr || !memcmp(n->r.gpr, t->r.gpr, sizeof(n->r.gpr))) && !((n->r.eflags ^ t->r.eflags) & flags) &&
 		(f.fpu || fpu_same(&n->fpu, &t->fpu)) && !memory_difference(c, n, t);

@@ -21,7 +21,7 @@ static bool host_has(ZydisISAExt ext)
 	case ZYDIS_ISA_EXT_AVXAES: return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx");
 	case ZYDIS_ISA_EXT_PCLMULQDQ: return __builtin_cpu_supports("pclmul");
 	case ZYDIS_ISA_EXT_AVX: return __builtin_cpu_supports("avx");
-	case ZYDIS_ISA_EXT_AVX2: return __builtin_cpu_supports("avx2");
+	case ZYDIS_ISA_EXT_AVX2: case ZYDIS_ISA_EXT_AVX2GATHER: return __builtin_cpu_supports("avx2");
 	case ZYDIS_ISA_EXT_FMA: return __builtin_cpu_supports("fma");
 	case ZYDIS_ISA_EXT_BMI1: return __builtin_cpu_supports("bmi");
 	case ZYDIS_ISA_EXT_BMI2: return __builtin_cpu_supports("bmi2");
@@ -181,6 +181,15 @@ static void try_opcode(struct forms *f, struct form form)
 	}
 }
 
+/* Asked about with ModRM.rm 0 Zydis does not know them, and three different registers they need too: AVX2's gathers. */
+static void add_gathers(struct forms *f)
+{
+	for (int opcode = 0x90; host_has(ZYDIS_ISA_EXT_AVX2GATHER) && opcode <= 0x93; opcode++)
+		for (int v = 0; v < 4; v++)
+			add(f, (struct form){ .map = MAP_VEX2, .opcode = (u8)opcode, .prefix = 1, .modrm = true, .memory = true, .vsib = true,
+			    .vex_w = v & 1, .vex_l = v >> 1 }, ANY_REG, 4);
+}
+
 void forms_init(struct forms *f, bool code16)
 {
 	static const u8 prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x0f };
@@ -203,6 +212,7 @@ void forms_init(struct forms *f, bool code16)
 						try_opcode(f, (struct form){ .map = (u8)map, .opcode = (u8)opcode, .prefix = (u8)prefix,
 							   .memory = memory, .vex_w = v & 1, .vex_l = v >> 1 });
 					}
+	add_gathers(f);
 }
 
 void forms_fini(struct forms *f)

@@ -19,6 +19,7 @@ struct form {
 	u8 reg;		/* ModRM.reg, or ANY_REG */
 	u8 rm;		/* ModRM.rm where mod is 3 and it selects the instruction, or ANY_REG */
 	bool modrm, memory, vex_w, vex_l;
+	bool vsib;	/* a gather: ModRM.rm is 4, and the SIB byte's index a vector register */
 };
 
 struct forms {

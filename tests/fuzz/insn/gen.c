@@ -183,6 +183,39 @@ static u32 segment_base(const struct insn_case *c, ZydisRegister seg)
 	return seg == ZYDIS_REGISTER_CS ? GUEST_CODE : seg == ZYDIS_REGISTER_SS ? GUEST_STACK : GUEST_DATA;
 }
 
+/* Offset of something interesting in the operand's segment. */
+static u32 random_target(struct build *b, ZydisRegister seg)
+{
+	if (b->c->code16 && seg == ZYDIS_REGISTER_SS)
+		return prng_below(&b->r, STACK_PAGES * 4096 + 4);
+	if (seg == ZYDIS_REGISTER_CS)
+		return GUEST_CODE - segment_base(b->c, seg) + prng_below(&b->r, 0x2000);
+	if (seg == ZYDIS_REGISTER_GS)
+		return prng_percent(&b->r, 80) ? prng_below(&b->r, GS_LIMIT) & ~15u : GS_LIMIT - prng_below(&b->r, 40);
+	return GUEST_DATA - segment_base(b->c, seg) + data_offset(&b->r);
+}
+
+/* A gather's indexes, so that its elements lie where memory is: all of them, in half of the cases. The upper halves of long ones do not
+ * count. */
+static void steer_indexes(struct build *b, const struct decoded *d, const ZydisDecodedOperand *op)
+{
+	int reg = ZydisRegisterGetId(op->mem.index) & 7;
+	u32 base = gpr_value(b->c, op->mem.base) + (u32)op->mem.disp.value, scale = op->mem.scale;
+	bool safe = prng_percent(&b->r, 50), wide = d->insn.opcode & 1;
+
+	for (u32 k = 0; k < (wide ? 4 : 8); k++) {
+		u32 target = safe ? GUEST_DATA - segment_base(b->c, op->mem.segment) + 16 + prng_below(&b->r, 0x3000) :
+			     random_target(b, op->mem.segment);
+		u32 delta = target - base, index = (u32)((s32)delta / (s32)scale);
+		u64 *half = k < (wide ? 2 : 4) ? b->c->fpu.xmm[reg] : b->c->fpu.ymmh[reg];
+
+		if (wide)
+			half[k & 1] = index | (prng_percent(&b->r, 80) ? (u64)(s64)(s32)index : prng_next(&b->r)) >> 32 << 32;
+		else
+			memcpy((u8 *)half + 4 * (k & 3), &index, 4);
+	}
+}
+
 /* Changes the displacement so that the operand lies where memory is. */
 static void steer(struct build *b, u8 *bytes, struct decoded *d)
 {
@@ -190,16 +223,11 @@ static void steer(struct build *b, u8 *bytes, struct decoded *d)
 	u32 target, delta, size = d->insn.raw.disp.size / 8;
 	s32 disp;
 
-	if (!op || !size || prng_percent(&b->r, 4))
+	if (op && op->mem.type == ZYDIS_MEMOP_TYPE_VSIB)
+		steer_indexes(b, d, op);
+	if (!op || op->mem.type == ZYDIS_MEMOP_TYPE_VSIB || !size || prng_percent(&b->r, 4))
 		return;
-	if (b->c->code16 && op->mem.segment == ZYDIS_REGISTER_SS)
-		target = prng_below(&b->r, STACK_PAGES * 4096 + 4);
-	else if (op->mem.segment == ZYDIS_REGISTER_CS)
-		target = GUEST_CODE - segment_base(b->c, op->mem.segment) + prng_below(&b->r, 0x2000);
-	else if (op->mem.segment == ZYDIS_REGISTER_GS)
-		target = prng_percent(&b->r, 80) ? prng_below(&b->r, GS_LIMIT) & ~15u : GS_LIMIT - prng_below(&b->r, 40);
-	else
-		target = GUEST_DATA - segment_base(b->c, op->mem.segment) + data_offset(&b->r);
+	target = random_target(b, op->mem.segment);
 	delta = target - operand_offset(b->c, d, op);
 	disp = (s32)((u32)d->op[op - d->op].mem.disp.value + delta);
 	if (size == 1 && disp != (s8)disp)
@@ -220,7 +248,7 @@ static u32 encode(struct build *b, const struct form *f, u8 *p)
 {
 	struct prng *r = &b->r;
 	static const u8 segments[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x65, 0x65 };
-	bool addr = f->memory && prng_percent(r, 12);
+	bool addr = f->vsib ? b->c->code16 : f->memory && prng_percent(r, 12);
 	u32 n = 0;
 
 	if (prng_percent(r, 4) && f->map < MAP_VEX1)
@@ -231,7 +259,7 @@ static u32 encode(struct build *b, const struct form *f, u8 *p)
 		p[n++] = 0x65;	/* only GS makes 16-bit offsets reach the data */
 	else if (prng_percent(r, 10))
 		p[n++] = segments[prng_below(r, sizeof(segments))];
-	n += (u32)form_opcode(f, p + n, prng_percent(r, 70) ? (int)prng_below(r, 8) : 0);
+	n += (u32)form_opcode(f, p + n, f->vsib || prng_percent(r, 70) ? (int)prng_below(r, 8) : 0);
 	if (f->modrm) {
 		u32 mod = f->memory ? (prng_percent(r, 65) ? 2 : prng_below(r, 3)) : 3;
 		u32 rm = f->rm == ANY_REG ? prng_below(r, 8) : f->rm;
@@ -316,7 +344,6 @@ static bool add_form(struct build *b, const struct form *f, bool alone)
 		u->fpu_env = segment_base(b->c, op->mem.segment) + operand_offset(b->c, &d, op);
 		u->env_skip = skip;
 		u->env_bytes = bytes;
-		u->fxsave = d.insn.mnemonic == ZYDIS_MNEMONIC_FXSAVE;
 	}
 	return true;
 }

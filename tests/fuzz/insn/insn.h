@@ -61,7 +61,6 @@ struct unit {
 	u16 at, len;		/* bytes of code[] */
 	u32 fpu_env;		/* linear address of an FPU image that it stores; env_bytes from env_skip on name instructions and data */
 	u16 env_skip, env_bytes;
-	bool fxsave;
 };
 #define MAX_UNITS 16
 

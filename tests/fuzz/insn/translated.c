@@ -53,7 +53,7 @@ static void fill_ops(struct tr_ops *ops)
 		{ CO_PUSHF, callout_PUSHF }, { CO_POPF, callout_POPF }, { CO_REP_MOVS, callout_REP_MOVS }, { CO_REP_STOS, callout_REP_STOS },
 		{ CO_REP_LODS, callout_REP_LODS }, { CO_REP_CMPS, callout_REP_CMPS }, { CO_REP_SCAS, callout_REP_SCAS }, { CO_DAA, callout_DAA },
 		{ CO_DAS, callout_DAS }, { CO_AAA, callout_AAA }, { CO_AAS, callout_AAS }, { CO_AAM, callout_AAM }, { CO_AAD, callout_AAD },
-		{ CO_ENTER, callout_ENTER },
+		{ CO_ENTER, callout_ENTER }, { CO_GATHER, callout_GATHER }, { CO_MASKED_MOVE, callout_MASKED_MOVE },
 	};
 
 	for (int i = 0; i < CO_MAX; i++)
