@@ -131,6 +131,8 @@ void vt_clear_half(struct mmu *mmu, struct vt_half *h)
 	for (u32 i = 0; i < h->active_count; i++)
 		h->group[h->active[i]].count = 0;
 	h->active_count = 0;
+	while (h->loose_count)
+		h->group[h->loose[--h->loose_count]].loose = false;
 	h->rec_top = 1;
 	h->rec_free = 0;
 }
@@ -217,6 +219,7 @@ void vt_untrack(struct mmu *mmu, u32 gpage)
 {
 	mmu->trap[gpage] &= (u8)~TRAP_PT;
 	mmu->pt_gen[gpage]++;
+	mmu->untracks++;
 }
 
 void mmu_phys_written(struct cpu_state *cs, gpa_t gpa, u32 len)
@@ -249,19 +252,36 @@ static bool record_holds(enum paging paging, const struct vt_rec *r)
 	return !(diff & ~(u64)(r->flags & VT_WRITE ? 0 : PTE_D));
 }
 
+static void track(struct mmu *mmu, u32 page)
+{
+	if (mmu->trap[page] & TRAP_PT)
+		return;
+	mmu->trap[page] |= TRAP_PT;
+	vt_purge_writes(mmu, page);
+}
+
 /* The group's entries have just been found to be those of the page table: after some such times trust them until it is written. */
 static void group_settle(struct mmu *mmu, struct vt_group *g)
 {
 	u32 pt = g->pt_page;
 
-	if (!pt || g->count < VT_STABLE_MIN || ++g->stable < VT_STABLE)
+	if (!pt || (g->count < VT_STABLE_MIN && !(mmu->trap[pt] & TRAP_PT)) || ++g->stable < VT_STABLE)
 		return;
-	if (!(mmu->trap[pt] & TRAP_PT)) {
-		mmu->trap[pt] |= TRAP_PT;
-		vt_purge_writes(mmu, pt);
-	}
+	track(mmu, pt);
 	g->tracked = true;
 	g->gen = mmu->pt_gen[pt];
+}
+
+/* Protects the upper entries of a tracked group, which have just been found to hold. False: they are written too often for that. */
+static bool group_seal(struct mmu *mmu, const struct vt_group *g)
+{
+	for (int i = 0; i < g->levels; i++)
+		if (g->up_page[i] == VT_NOT_RAM || (g->up_page[i] && mmu->pt_gen[g->up_page[i]] > VT_UP_BUSY))
+			return false;
+	for (int i = 0; i < g->levels; i++)
+		if (g->up_page[i])
+			track(mmu, g->up_page[i]);
+	return true;
 }
 
 static void group_revalidate(struct mmu *mmu, struct vt_half *h, struct vt_group *g)
@@ -300,13 +320,31 @@ static void group_revalidate(struct mmu *mmu, struct vt_half *h, struct vt_group
 		group_settle(mmu, g);
 }
 
+/* Looks at the loose groups and leaves in the list what stays loose. */
+static void half_revalidate(struct mmu *mmu, struct vt_half *h)
+{
+	for (u32 i = h->loose_count; i-- > 0; ) {
+		struct vt_group *g = &h->group[h->loose[i]];
+
+		if (g->count)
+			group_revalidate(mmu, h, g);
+		if (g->count && !(g->tracked && group_seal(mmu, g)))
+			continue;
+		g->loose = false;
+		h->loose[i] = h->loose[--h->loose_count];
+	}
+}
+
 static void space_revalidate(struct mmu *mmu, struct vt_space *s)
 {
+	bool all = s->stamp != mmu->untracks || memcmp(s->pdpte, mmu->env.pdpte, sizeof(s->pdpte));
+
 	for (int u = 0; u < 2; u++) {
 		struct vt_half *h = &s->half[u];
 
-		for (u32 i = h->active_count; i-- > 0; )	/* a group that goes is replaced by the last one, done already */
-			group_revalidate(mmu, h, &h->group[h->active[i]]);
+		for (u32 i = 0; all && i < h->active_count; i++)
+			vt_loosen(h, h->active[i]);
+		half_revalidate(mmu, h);
 	}
 }
 
@@ -467,6 +505,8 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 			space_inherit(mmu, s);
 	}
 	s->used = ++mmu->tick;
+	s->stamp = mmu->untracks;
+	memcpy(s->pdpte, mmu->env.pdpte, sizeof(s->pdpte));
 	mmu->cur = s;
 	for (int u = 0; u < 2; u++)
 		mmu->vcpu->half[u] = s->half[u].table;

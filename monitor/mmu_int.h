@@ -9,7 +9,8 @@
  *
  * When a space is entered again, groups whose upper entries changed go as a whole, and records whose leaf entry changed go one by one. A
  * group that was found unchanged several times gets its page-table page write-protected in all write tables (TRAP_PT): until somebody
- * writes to that page its records need no comparison at all. Dropping an entry is always allowed; a real TLB may forget too.
+ * writes to that page its records need no comparison at all. Such a group is sealed when the pages of its upper entries are protected too:
+ * as long as nobody wrote to any protected page a switch looks at the other, loose groups only. Dropping an entry is always allowed; a real TLB may forget too.
  */
 #ifndef RF_MMU_INT_H
 #define RF_MMU_INT_H
@@ -41,9 +42,11 @@ struct vt_rec {
 struct vt_group {
 	const void *up[WALK_LEVELS - 1];
 	u64 up_value[WALK_LEVELS - 1];
+	u32 up_page[WALK_LEVELS - 1];	/* guest-physical pages of the upper entries; 0: a register; VT_NOT_RAM */
 	u8  levels;		/* upper entries */
 	u8  large;		/* leaf entries map large pages */
 	bool tracked;		/* relies on TRAP_PT while pt_gen[pt_page] is gen */
+	bool loose;		/* stands in half->loose */
 	s8  stable;		/* times found unchanged; tracked from VT_STABLE on */
 	u32 head, count;	/* records */
 	u32 active_at;		/* index in half->active */
@@ -60,6 +63,8 @@ struct vt_half {
 	u32 rec_top, rec_free;	/* records from rec_top on were never used */
 	u32 active_count;
 	u16 active[VT_GROUPS];	/* groups with records */
+	u16 loose[VT_GROUPS];	/* groups that are not sealed, and some that are closed */
+	u32 loose_count;
 	u64 touched[2][VT_GROUPS / 64];	/* pages of the read and write table that may be populated */
 	u32 touched_count;
 	struct vt_code code[VT_EXEC];	/* recent code pages, for mmu_fetch() */
@@ -70,6 +75,8 @@ struct vt_space {
 	u32 key;		/* paging mode bits */
 	bool live;		/* root and key are set */
 	u64 used;		/* tick of the last switch to it */
+	u64 stamp;		/* mmu->untracks at that time: while it is that, sealed groups need no look */
+	u64 pdpte[4];		/* the PDPTE registers at that time */
 	struct vt_half half[2];	/* supervisor, user */
 };
 
@@ -85,6 +92,7 @@ struct mmu {
 	u32 pdpte_key;		/* the control bits whose change reloads the PDPTEs */
 	u8  *trap;		/* enum trap_write by guest-physical page below 4 GiB */
 	u64 *rmap;		/* by page: where write entries of it may be, see rmap_add() */
+	u64 untracks;		/* times that TRAP_PT was taken back from any page */
 	u32 *pt_gen;		/* by page: counts the times that TRAP_PT was taken back */
 	struct commit_piece commit[2];
 	u32 watched[4];		/* linear pages that the tables must not hold */
@@ -96,6 +104,8 @@ struct mmu {
 #define RMAP_MANY      (1ull << 63)
 #define VT_STABLE      3	/* comparisons without a difference before the page table is write-protected */
 #define VT_STABLE_MIN  6	/* records below which that is not worth it */
+#define VT_NOT_RAM     (~0u)
+#define VT_UP_BUSY     64	/* writes to an upper-level table after which it is not write-protected any more */
 #define VT_WRITTEN     (-24)	/* `stable` after a tracked page table was written: more patience */
 
 static inline struct mmu *mmu_of(struct cpu_state *cs) { return vcpu_of(cs)->mmu; }
@@ -119,6 +129,9 @@ static inline bool vt_watched(const struct mmu *mmu, u32 page, u32 run)
 			return true;
 	return false;
 }
+
+/* Puts a group among those that every switch looks at. */
+void vt_loosen(struct vt_half *h, u32 region);
 
 /* mmu_as.c */
 void vt_clear_half(struct mmu *mmu, struct vt_half *h);

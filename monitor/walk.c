@@ -32,7 +32,7 @@ static const struct paging_format {
 	[PAGING_LONG] = { 4, 8, { { 39, 9, LARGE_RESERVED }, { 30, 9, LARGE_ALWAYS }, { 21, 9, LARGE_ALWAYS }, { 12, 9, LARGE_NEVER } } },
 };
 
-static const u64 nowhere = ~0ull;
+static const u64 nowhere[4] = { ~0ull, ~0ull, ~0ull, ~0ull };	/* room for the PDPTEs */
 
 static u64 bits(int hi, int lo)
 {
@@ -67,19 +67,18 @@ static inline __attribute__((always_inline)) const void *entry_host(const struct
 	case MEM_ROM:
 		return env->mem->rom[gpa >> PAGE_SHIFT] + (gpa & PAGE_MASK);
 	default:
-		return &nowhere;
+		return nowhere;
 	}
 }
 
 bool walk_load_pdptes(struct walk_env *env, u64 cr3, bool check_only)
 {
-	u64 v[4];
+	const u64 *v = (const u64 *)entry_host(env, cr3 & 0xffffffe0u & env->mem->a20_mask);	/* 32 aligned bytes */
+	u64 reserved = bits(63, env->phys_bits) | PDPTE_RSVD_LOW;
 
-	for (u32 i = 0; i < 4; i++) {
-		v[i] = *(const u64 *)entry_host(env, ((cr3 & 0xffffffe0u) + 8 * i) & env->mem->a20_mask);
-		if ((v[i] & PTE_P) && (v[i] & (bits(63, env->phys_bits) | PDPTE_RSVD_LOW)))
+	for (u32 i = 0; i < 4; i++)
+		if ((v[i] & PTE_P) && (v[i] & reserved))
 			return false;
-	}
 	for (u32 i = 0; i < 4 && !check_only; i++)
 		env->pdpte[i] = v[i];
 	return true;
