@@ -3,7 +3,7 @@
  *
  * A jump to a known place in the same guest page is chained: a direct host jump, patched when the target exists. Any other
  * goes through the current half's IBT, because what is mapped at the target may differ between address spaces. Every backward
- * direct jump and every indirect entry looks at cs->go, so a loop cannot keep the monitor waiting.
+ * chained jump and every indirect entry looks at cs->go, so a loop cannot keep the monitor waiting.
  */
 #include "translator/rules.h"
 
@@ -82,14 +82,15 @@ void exit_direct(struct tctx *t, u64 eip)
 		em_jmp(e, t->tr->stub.exit_step);
 		return;
 	}
+	if (!may_chain(t, eip)) {
+		exit_ibt(t, eip);	/* to an indirect entry, which looks at cs->go itself */
+		return;
+	}
 	if (eip <= t->insns[t->cur].eip) {
 		em_load(e, 0, RCX, ST(go));
 		short_jump(t, em_jecxz(e), cold_exit(t, t->tr->stub.exit_pend, eip));
 	}
-	if (may_chain(t, eip))
-		link_new(t, eip)->site = em_jmp(e, NULL);
-	else
-		exit_ibt(t, eip);
+	link_new(t, eip)->site = em_jmp(e, NULL);
 }
 
 void exit_indirect(struct tctx *t)
