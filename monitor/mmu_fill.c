@@ -17,6 +17,19 @@ static bool same_uppers(const struct vt_group *g, const struct walk *w)
 	return true;
 }
 
+static u32 table_page(const struct mmu *mmu, gpa_t entry)
+{
+	return entry == ~0ull ? 0 : mem_kind(mmu->mem, entry) == MEM_RAM ? (u32)(entry >> PAGE_SHIFT) : VT_NOT_RAM;
+}
+
+void vt_loosen(struct vt_half *h, u32 region)
+{
+	if (h->group[region].loose)
+		return;
+	h->group[region].loose = true;
+	h->loose[h->loose_count++] = (u16)region;
+}
+
 static void group_open(struct mmu *mmu, struct vt_half *h, u32 region, const struct walk *w)
 {
 	struct vt_group *g = &h->group[region];
@@ -26,6 +39,7 @@ static void group_open(struct mmu *mmu, struct vt_half *h, u32 region, const str
 	for (int i = 0; i < g->levels; i++) {
 		g->up[i] = w->entry[i];
 		g->up_value[i] = w->value[i];
+		g->up_page[i] = table_page(mmu, w->entry_gpa[i]);
 	}
 	g->large = w->shift > PAGE_SHIFT;
 	g->tracked = false;
@@ -34,6 +48,7 @@ static void group_open(struct mmu *mmu, struct vt_half *h, u32 region, const str
 	g->pt_page = w->levels && mem_kind(mmu->mem, leaf) == MEM_RAM ? (u32)(leaf >> PAGE_SHIFT) : 0;
 	g->active_at = h->active_count;
 	h->active[h->active_count++] = (u16)region;
+	vt_loosen(h, region);
 }
 
 static u32 record_alloc(struct vt_half *h)
