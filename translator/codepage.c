@@ -43,23 +43,26 @@ static int side(const struct blk *b, gpa_t page) { return b->gpa >> PAGE_SHIFT =
 
 static void add(struct translator *tr, struct blk *b, gpa_t page)
 {
-	struct blk **h = head(tr, page, true);
-	bool first = !*h;
+	struct blk **h = head(tr, page, true), *next = *h;
+	int s = side(b, page);
 
-	b->page_next[side(b, page)] = *h;
+	b->page_next[s] = next;
+	b->page_prev[s] = h;
+	if (next)
+		next->page_prev[side(next, page)] = &b->page_next[s];
 	*h = b;
-	if (first)
+	if (!next)
 		tr->ops->code_page(tr->cs, page & ~(gpa_t)PAGE_MASK, true);
 }
 
 static void del(struct translator *tr, struct blk *b, gpa_t page)
 {
-	struct blk **h = head(tr, page, false), **p = h;
+	struct blk *next = b->page_next[side(b, page)], **prev = b->page_prev[side(b, page)];
 
-	while (*p != b)
-		p = &(*p)->page_next[side(*p, page)];
-	*p = b->page_next[side(b, page)];
-	if (!*h)
+	*prev = next;
+	if (next)
+		next->page_prev[side(next, page)] = prev;
+	if (!*head(tr, page, false))
 		tr->ops->code_page(tr->cs, page & ~(gpa_t)PAGE_MASK, false);
 }
 

@@ -31,7 +31,7 @@ struct insn_map { u32 host_off; u32 guest_off; };
 
 struct blk {
 	struct blk *hash_next;
-	struct blk *page_next[2];	/* lists of the page(s) it was made from */
+	struct blk *page_next[2], **page_prev[2];	/* lists of the page(s) it was made from */
 	gpa_t gpa;			/* of the first byte */
 	gpa_t gpa2;			/* page of the bytes behind the page border, ~0: none */
 	u64 eip;
