@@ -42,13 +42,27 @@ static bool is_far(const struct insn *i)
 
 static u64 rel_target(const struct tctx *t, const struct insn *i) { return wrap_eip(t, i, t->next + i->imm); }
 
+/* A direct jump beyond the CS limit faults itself, before it changes anything; an indirect one is found out at its target. */
+static bool beyond_limit(const struct tctx *t, u64 target)
+{
+	return t->mk & MK_CS_ODD && target > t->tr->cs->seg[S_CS].limit;
+}
+
+static void jump_or_fault(struct tctx *t, u64 target)
+{
+	if (beyond_limit(t, target))
+		raise_fault(t, 13, 0);
+	else
+		exit_direct(t, target);
+}
+
 void rule_jmp(struct tctx *t, const struct insn *i)
 {
 	if (is_far(i)) {
 		far_operands(t, i);
 		callout(t, CO_FAR_JMP, i->opsize);
 	} else if (i->op[0].kind == OPK_IMM) {
-		exit_direct(t, rel_target(t, i));
+		jump_or_fault(t, rel_target(t, i));
 	} else {
 		load_target(t, i, R8);
 		exit_indirect(t);
@@ -60,6 +74,8 @@ void rule_call(struct tctx *t, const struct insn *i)
 	if (is_far(i)) {
 		far_operands(t, i);
 		callout(t, CO_FAR_CALL, i->opsize);
+	} else if (i->op[0].kind == OPK_IMM && beyond_limit(t, rel_target(t, i))) {
+		raise_fault(t, 13, 0);
 	} else if (i->op[0].kind == OPK_IMM) {
 		push_imm(t, t->next, i->opsize);
 		exit_direct(t, rel_target(t, i));
@@ -110,13 +126,13 @@ void rule_jcc(struct tctx *t, const struct insn *i)
 	u8 *over;
 
 	cold_room(t, 80);
-	if (target > i->eip && exit_conditional(t, i->opcode & 15, target)) {
+	if (target > i->eip && !beyond_limit(t, target) && exit_conditional(t, i->opcode & 15, target)) {
 		if (!room_for_exits(t))
 			exit_direct(t, wrap_eip(t, i, t->next));
 		return;
 	}
 	over = em_jcc8(&t->e, (i->opcode & 15) ^ 1);
-	exit_direct(t, target);
+	jump_or_fault(t, target);
 	em_here8(&t->e, over);
 	if (room_for_exits(t))
 		t->ended = false;

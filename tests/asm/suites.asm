@@ -141,6 +141,25 @@ main:
 	mov cx, 3
 	FAULTS "arpl to a read-only segment", 13, 0, arpl [es:watched], cx
 	EQUAL "arpl left it", [watched], 0xfff2
+	; near jumps beyond the CS limit fault at the jump
+	SETDESC SEL_FREE, 0, 0x1ff, 0x9b, 0xc0
+	jmp SEL_FREE:.limited
+.limited:
+	FAULTS "jump beyond the limit", 13, 0, jmp 0x200000
+	jmp SEL_FREE:.limited2
+.limited2:
+	FAULTS "call beyond the limit", 13, 0, call 0x200000
+	ESP_KEPT "call beyond the limit"
+	jmp SEL_FREE:.limited3
+.limited3:
+	cmp eax, eax
+	FAULTS "conditional jump beyond the limit", 13, 0, jz near 0x200000
+	jmp SEL_FREE:.limited4
+.limited4:
+	cmp eax, eax
+	RUNS "not taken", jnz near 0x200000
+	jmp SEL_CODE:.flat
+.flat:
 	; #AC in ring 3, also where C code does the access
 	mov eax, cr0
 	or eax, 0x40000
