@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <asm/prctl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,7 @@
 #define DATA       0x10000		/* four pages */
 #define STACK      0x20000		/* two pages */
 #define SIZE       0x22000
+#define ALIAS      (1ull << 32)
 #define ROUNDS     200
 
 /* In forms: rbp rsi r12 point into the data, rsp into the stack, r9 is below 64; all else is random. */
@@ -92,6 +94,7 @@
 		"3: leaq 4f(%rip), %r8; jmp *%r8; ud2; 4: nop") \
 	X(loops, "movl $5, %ecx; 1: addq %rcx, %r8; loop 1b; 2: addq %r8, %r10; decq %r9; jns 2b; jrcxz 3f; ud2; " \
 		"3: incq %r11") \
+	X(counts_by_size, "movabsq $0x100000000, %rcx; jrcxz 1f; incq %r8; 1: jecxz 2f; incq %r10; 2: movq $3, %rcx; 3: incq %r11; addr32 loop 3b") \
 	X(calls, "call 1f; addq %r8, %r10; jmp 4f; 1: incq %r11; leaq 2f(%rip), %r15; callq *%r15; ret; 2: pushq %r8; " \
 		"callq 3f; popq %r13; ret; 3: ret $0; 4: nop") \
 	X(indirect_through_memory, "leaq 1f(%rip), %r8; movq %r8, (%rsi); jmp *(%rsi); ud2; 1: leaq 2f(%rip), %r8; " \
@@ -172,7 +175,24 @@ struct guest {
 
 static struct guest *guest_of(struct cpu_state *cs) { return (struct guest *)cs; }
 
-static bool in_ram(gla_t lin, u64 size) { return lin - BASE < SIZE && lin - BASE + size <= SIZE; }
+/* The guest's memory appears at two linear addresses that differ in one high bit only. */
+static u64 offset_of(gla_t lin) { return (lin - BASE) & ~ALIAS; }
+static bool in_ram(gla_t lin, u64 size) { return offset_of(lin) < SIZE && offset_of(lin) + size <= SIZE; }
+
+/* Neighbouring pages are no neighbours on the host. */
+static u8 *host_of(const struct guest *g, u64 offset) { return g->ram + (offset ^ PAGE_SIZE); }
+
+static void ram_read(const struct guest *g, u64 offset, u8 *to, u32 len)
+{
+	for (u32 k = 0; k < len; k++)
+		to[k] = *host_of(g, offset + k);
+}
+
+static void ram_write(struct guest *g, u64 offset, const u8 *from, u32 len)
+{
+	for (u32 k = 0; k < len; k++)
+		*host_of(g, offset + k) = from[k];
+}
 
 static _Noreturn void end_run(struct cpu_state *cs, int vector)
 {
@@ -187,22 +207,22 @@ static const u8 *fetch(struct cpu_state *cs, gla_t lin, gpa_t *gpa, bool probe)
 			end_run(cs, 14);
 		return NULL;
 	}
-	*gpa = lin - BASE;
-	return guest_of(cs)->ram + *gpa;
+	*gpa = offset_of(lin);
+	return host_of(guest_of(cs), *gpa);
 }
 
 static void code_page(struct cpu_state *cs, gpa_t page, bool has_code)
 {
 	guest_of(cs)->code_page = has_code;
-	vtlb_long_clear(guest_of(cs)->half, VTLB_LONG_WRITE, BASE + page);
+	vtlb_long_clear(guest_of(cs)->half, VTLB_LONG_WRITE, BASE + page);	/* the alias has the same entry */
 }
 
-static bool holds_code(struct guest *g, gla_t lin) { return g->code_page && lin - BASE < CODE_BYTES; }
+static bool holds_code(struct guest *g, gla_t lin) { return g->code_page && offset_of(lin) < CODE_BYTES; }
 
 static u64 mem_fill(struct cpu_state *cs, gla_t lin, u32 info)
 {
 	struct guest *g = guest_of(cs);
-	u64 delta = (u64)(uintptr_t)g->ram - BASE;
+	u64 delta = (u64)(uintptr_t)host_of(g, offset_of(lin)) - lin;
 
 	g->fills++;
 	if (!in_ram(lin, 1) || (lin & PAGE_MASK) + (info & MEM_SIZE) > PAGE_SIZE || (info & MEM_WRITE && holds_code(g, lin)))
@@ -223,7 +243,7 @@ static u64 mem_slow(struct cpu_state *cs, gla_t lin, u32 info)
 		cs->cr2 = lin;
 		end_run(cs, 14);
 	}
-	memcpy(bounce, g->ram + (lin - BASE), size);
+	ram_read(g, offset_of(lin), bounce, size);
 	if (info & MEM_WRITE) {
 		cs->commit_lin = lin;
 		cs->commit_len = size;
@@ -235,9 +255,9 @@ static void mem_commit(struct cpu_state *cs)
 {
 	struct guest *g = guest_of(cs);
 
-	memcpy(g->ram + (cs->commit_lin - BASE), cs->bounce + (cs->commit_lin & 63), cs->commit_len);
+	ram_write(g, offset_of(cs->commit_lin), cs->bounce + (cs->commit_lin & 63), cs->commit_len);
 	if (holds_code(g, cs->commit_lin))
-		tr_write_notify(g->tr, cs->commit_lin - BASE, cs->commit_len);
+		tr_write_notify(g->tr, offset_of(cs->commit_lin), cs->commit_len);
 	cs->commit_len = 0;
 }
 
@@ -281,14 +301,14 @@ static void guest_free(struct guest *g)
 	free(g);
 }
 
-/* The way out behind the form: #UD. */
-static void translated_run(struct guest *g, const struct form *f, struct regs *r, u32 mode)
+/* The way out behind the form: #UD. Returns where it ended; g->vector says how. */
+static u64 translated_run(struct guest *g, const struct form *f, struct regs *r, u32 mode)
 {
 	struct cpu_state *cs = &g->cs;
 	size_t len = f->end - f->code;
 
-	memcpy(g->ram + CODE, f->code, len);
-	memcpy(g->ram + CODE + len, "\x0f\x0b", 2);
+	ram_write(g, CODE, f->code, len);
+	ram_write(g, CODE + len, (const u8 *)"\x0f\x0b", 2);
 	tr_write_notify(g->tr, CODE, CODE_BYTES - CODE);
 	memcpy(cs->gpr, r->gpr, sizeof cs->gpr);
 	cs->cc = (u32)r->flags & FL_ARITH;
@@ -304,8 +324,7 @@ static void translated_run(struct guest *g, const struct form *f, struct regs *r
 	tr_abandoned(g->tr);
 	memcpy(r->gpr, cs->gpr, sizeof cs->gpr);
 	r->flags = cs->cc;
-	if (g->vector != 6 || cs->rip != BASE + CODE + len)
-		fail_msg("%s: exception %d at %llx", f->name, g->vector, (unsigned long long)cs->rip);
+	return cs->rip;
 }
 
 /* --- comparison --- */
@@ -353,16 +372,17 @@ static void compare(const char *name, const struct regs *in, const struct regs *
 		fail_msg("%s: flags are %llx, should be %llx", name, (unsigned long long)got->flags, (unsigned long long)want->flags);
 }
 
-static void compare_memory(const char *name, const u8 *want, const u8 *got)
+static void compare_memory(const char *name, const u8 *want, const struct guest *g)
 {
 	for (u32 k = DATA; k < SIZE; k++)
-		if (want[k] != got[k])
-			fail_msg("%s: byte %x of memory is %02x, should be %02x", name, k, got[k], want[k]);
+		if (want[k] != *host_of(g, k))
+			fail_msg("%s: byte %x of memory is %02x, should be %02x", name, k, *host_of(g, k), want[k]);
 }
+
+enum { LONG_MODE = MK_LONG | MK_PE | MK_CPL3 | SEG_BASED << (MK_SEG_SHIFT + 2 * S_GS) | SEG_BASED << (MK_SEG_SHIFT + 2 * S_FS) };
 
 static void run_forms(u32 extra_mode, const struct tr_options *opt)
 {
-	const u32 mode = MK_LONG | MK_PE | MK_CPL3 | SEG_BASED << (MK_SEG_SHIFT + 2 * S_GS) | SEG_BASED << (MK_SEG_SHIFT + 2 * S_FS) | extra_mode;
 	struct guest *g = guest_new(opt);
 	u8 *native = (u8 *)BASE;
 	u64 seed = 0x9e3779b97f4a7c15ull;
@@ -370,6 +390,7 @@ static void run_forms(u32 extra_mode, const struct tr_options *opt)
 	for (size_t n = 0; n < ARRAY_SIZE(forms); n++)
 		for (int round = 0; round < ROUNDS; round++) {
 			struct regs in, want, got;
+			u64 end;
 
 			random_regs(&in, &seed);
 			for (u32 k = DATA; k < SIZE; k += 8) {
@@ -377,12 +398,14 @@ static void run_forms(u32 extra_mode, const struct tr_options *opt)
 
 				memcpy(native + k, &v, 8);
 			}
-			memcpy(g->ram + DATA, native + DATA, SIZE - DATA);
+			ram_write(g, DATA, native + DATA, SIZE - DATA);
 			want = got = in;
 			native_run(&forms[n], &want);
-			translated_run(g, &forms[n], &got, mode);
+			end = translated_run(g, &forms[n], &got, LONG_MODE | extra_mode);
+			if (g->vector != 6 || end != BASE + CODE + (u64)(forms[n].end - forms[n].code))
+				fail_msg("%s: exception %d at %llx", forms[n].name, g->vector, (unsigned long long)end);
 			compare(forms[n].name, &in, &want, &got);
-			compare_memory(forms[n].name, native, g->ram);
+			compare_memory(forms[n].name, native, g);
 		}
 	assert_true(g->fills > 0 && g->slow > 0);
 	guest_free(g);
@@ -417,22 +440,89 @@ static void empty_entries_match_nothing(void **state)
 	assert_int_not_equal((e->tag + 0xffff800000123fff) >> PAGE_SHIFT, 0);
 }
 
+#define FAULTS(X) \
+	X(fault_rip_rel, "incq %r8; xaddq %r9, 0x40000000(%rip); incq %r8") \
+	X(fault_cross, "incq %r8; movq %r13, %r14; xchgq %r9, 0x21ffc - 0x10d(%rip); incq %r8") \
+	X(fault_not_canonical, "movabsq $0x8000000000000000, %r15; incq %r8; addq (%r15), %r9; incq %r8") \
+	X(fault_push, "incq %r8; xorl %esp, %esp; pushq %r9; incq %r8") \
+	X(fault_divide, "incq %r8; xorl %r11d, %r11d; divq %r11; incq %r8") \
+	X(fault_misaligned, "incq %r8; movq %rsi, %r15; orq $1, %r15; movdqa (%r15), %xmm9; incq %r8")
+FAULTS(FORM_CODE)
+FAULTS(FORM_LABELS)
+
+/* The signal handler must find the guest that runs. */
+static struct guest *running;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	if (!running || !tr_recover(running->tr, context))
+		abort();
+}
+
+/* Whether a page is missing or the host's processor faults: the registers are those before the instruction, borrowed ones too. */
+static void exceptions_are_precise(void **state)
+{
+	static const struct form rows[] = {
+#define FAULT_ROW(name, text) { #name, form_##name, form_end_##name },
+		FAULTS(FAULT_ROW)
+	};
+	static const struct { int vector; u32 at; } want[] = { { 14, 3 }, { 14, 6 }, { 14, 13 }, { 14, 5 }, { 0, 6 }, { 13, 10 } };
+	const struct sigaction act = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+	struct sigaction old[2];
+	u64 seed = 77;
+
+	sigaction(SIGFPE, &act, &old[0]);
+	sigaction(SIGSEGV, &act, &old[1]);
+	for (size_t n = 0; n < ARRAY_SIZE(rows); n++) {
+		struct guest *g = guest_new(&(struct tr_options){ 0 });
+		struct regs in, out;
+		u64 at;
+
+		random_regs(&in, &seed);
+		out = in;
+		running = g;
+		at = translated_run(g, &rows[n], &out, LONG_MODE);
+		running = NULL;
+		if (g->vector != want[n].vector || at != BASE + CODE + want[n].at)
+			fail_msg("%s: exception %d at %llx", rows[n].name, g->vector, (unsigned long long)at);
+		assert_int_equal(out.gpr[8], in.gpr[8] + 1);
+		assert_int_equal(out.gpr[9], in.gpr[9]);
+		assert_int_equal(out.gpr[R_EAX], in.gpr[R_EAX]);
+		assert_int_equal(out.gpr[R_EDI], in.gpr[R_EDI]);
+		assert_int_equal(out.gpr[12], in.gpr[12]);
+		guest_free(g);
+	}
+	sigaction(SIGFPE, &old[0], NULL);
+	sigaction(SIGSEGV, &old[1], NULL);
+}
+
+/* Indirect jumps to places whose low 32 bits, and so their slot in the IBT, are the same. */
+#define ALIASES(X) X(aliases, "leaq 1f(%rip), %rax; movl $4, %ecx; 0: jmp *%rax; 1: leaq (%rip), %r8; addq %r8, %r9; btcq $32, %rax; loop 0b")
+ALIASES(FORM_CODE)
+ALIASES(FORM_LABELS)
+
+static void indirect_jumps_compare_64_bits(void **state)
+{
+	const struct form f = { "aliases", form_aliases, form_end_aliases };
+	struct guest *g = guest_new(&(struct tr_options){ 0 });
+	struct regs r = { .flags = 0 };
+
+	translated_run(g, &f, &r, LONG_MODE);
+	assert_int_equal(g->vector, 6);
+	assert_int_equal(r.gpr[9], 2 * (r.gpr[8] & ~ALIAS) + 2 * (r.gpr[8] | ALIAS));
+	guest_free(g);
+}
+
 /* What the rules do not know in 64-bit code is undefined there, never translated as 32-bit code. */
 static void other_rules_are_undefined(void **state)
 {
 	static const u8 code[] = { 0xf3, 0xa4 };	/* rep movsb */
-	const struct form f = { "rep movsb", code, code };
+	const struct form f = { "rep movsb", code, code + sizeof code };
 	struct guest *g = guest_new(&(struct tr_options){ 0 });
 	struct regs r = { .flags = 0 };
 
-	memcpy(g->ram + CODE, code, sizeof code);
-	g->cs.rip = BASE + CODE;
-	g->cs.mode = MK_LONG | MK_PE | MK_CPL3;
-	if (!setjmp(g->ended))
-		tr_run(g->tr);
+	assert_int_equal(translated_run(g, &f, &r, LONG_MODE), BASE + CODE);
 	assert_int_equal(g->vector, 6);
-	assert_int_equal(g->cs.rip, BASE + CODE);
-	translated_run(g, &f, &r, g->cs.mode);
 	guest_free(g);
 }
 
@@ -447,7 +537,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_entries_match_nothing), cmocka_unit_test(forms_in_blocks), cmocka_unit_test(forms_in_single_steps),
-		cmocka_unit_test(forms_by_slow_path), cmocka_unit_test(forms_without_links), cmocka_unit_test(other_rules_are_undefined),
+		cmocka_unit_test(forms_by_slow_path), cmocka_unit_test(forms_without_links), cmocka_unit_test(exceptions_are_precise),
+		cmocka_unit_test(indirect_jumps_compare_64_bits), cmocka_unit_test(other_rules_are_undefined),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
