@@ -49,6 +49,7 @@ static const struct { u32 leaf; u8 subleaf, reg, bit; } feature_bits[TF_MAX] = {
 	[TF_GFNI] = { 7, 0, ECX, 8 }, [TF_VAES] = { 7, 0, ECX, 9 },
 	[TF_XSAVEOPT] = { 0xd, 1, EAX, 0 }, [TF_XSAVEC] = { 0xd, 1, EAX, 1 },
 	[TF_SYSCALL] = { 0x80000001, 0, EDX, 11 }, [TF_RDTSCP] = { 0x80000001, 0, EDX, 27 }, [TF_LZCNT] = { 0x80000001, 0, ECX, 5 },
+	[TF_TSC_ADJUST] = { 7, 0, EBX, 1 },
 	[TF_SSE4A] = { 0x80000001, 0, ECX, 6 }, [TF_PREFETCHW] = { 0x80000001, 0, ECX, 8 },
 };
 
@@ -61,9 +62,11 @@ static const struct { u32 leaf; u8 subleaf, reg, bit; } feature_bits[TF_MAX] = {
 /* SSE3 PCLMUL SSSE3 FMA SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
 #define HOST_ECX1 (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | \
 	BIT(28) | BIT(29) | BIT(30))
-/* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS no-FCS-FDS RDSEED ADX CLFLUSHOPT CLWB SHA; INVPCID is the monitor's own */
+/* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS no-FCS-FDS RDSEED ADX CLFLUSHOPT CLWB SHA; INVPCID and TSC_ADJUST are the
+ * monitor's own. The latter tells Linux that the TSC needs no watchdog: the only other clock of the board is the PIT, which is late
+ * whenever the host runs somebody else. */
 #define HOST_EBX7 (BIT(3) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(18) | BIT(19) | BIT(23) | BIT(24) | BIT(29))
-#define HOST_EBX7_OWN BIT(10)
+#define HOST_EBX7_OWN (BIT(1) | BIT(10))
 #define HOST_ECX7 (BIT(8) | BIT(9) | BIT(10))	/* GFNI VAES VPCLMULQDQ */
 #define HOST_ECX7_OWN BIT(2)			/* UMIP */
 #define HOST_EDX7 BIT(4)			/* FSRM */

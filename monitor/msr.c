@@ -130,9 +130,14 @@ static bool efer_write(struct vcpu *vcpu, u64 value)
 static bool code_write(struct vcpu *vcpu, int i, u64 value)
 {
 	switch (i) {
-	case MSR_TSC:
-		vcpu->cs.tsc_offset = value - __rdtsc();
+	case MSR_TSC:		/* moves TSC_ADJUST along (SDM vol. 3, 18.17.3) */
+		value -= __rdtsc();
+		vcpu->msr->value[MSR_TSC_ADJUST] += value - vcpu->cs.tsc_offset;
+		vcpu->cs.tsc_offset = value;
 		return true;
+	case MSR_TSC_ADJUST:
+		vcpu->cs.tsc_offset += value - vcpu->msr->value[i];
+		break;
 	case MSR_EFER:
 		return efer_write(vcpu, value);
 	case MSR_PAT:

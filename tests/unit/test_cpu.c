@@ -2,8 +2,8 @@
  * test_cpu.c - segment loads, gates, returns, task switches, exception delivery, V86 mode and control registers over a flat memory.
  */
 /* objs: monitor/callouts.o monitor/mode.o monitor/segment.o monitor/except.o monitor/task.o monitor/far.o monitor/intr.o monitor/debug.o
- * monitor/io.o monitor/watch.o
- *	monitor/bcd.o monitor/string.o monitor/msr.o monitor/cpuid.o monitor/priv.o monitor/syscall.o tests/unit/fake_mmu.o */
+ * monitor/io.o monitor/watch.o monitor/bcd.o monitor/string.o monitor/msr.o monitor/cpuid.o monitor/priv.o monitor/syscall.o
+ * monitor/vector.o tests/unit/fake_mmu.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -515,6 +515,22 @@ static void test_io_bitmap(void **state)
 	fake_fini(f);
 }
 
+static void test_tsc_adjust(void **state)
+{
+	struct fake *f = fake_init("host"), *old = fake_init("core2");
+	u64 value, before, after;
+
+	assert_false(msr_read(&old->vcpu, 0x3b, &value));
+	assert_true(msr_read(&f->vcpu, 0x3b, &value) && value == 0);
+	assert_true(msr_write(&f->vcpu, 0x10, 1ull << 60));	/* the TSC's move shows in TSC_ADJUST ... */
+	assert_true(msr_read(&f->vcpu, 0x3b, &value) && value == f->vcpu.cs.tsc_offset);
+	assert_true(msr_read(&f->vcpu, 0x10, &before) && before >> 60 == 1);
+	assert_true(msr_write(&f->vcpu, 0x3b, value + (2ull << 60)));	/* ... and the other way round */
+	assert_true(msr_read(&f->vcpu, 0x10, &after) && after >> 60 == 3);
+	fake_fini(f);
+	fake_fini(old);
+}
+
 static void test_sysenter_sysexit(void **state)
 {
 	struct fake *f = protected_cpu(3);
@@ -705,6 +721,7 @@ int main(void)
 		cmocka_unit_test(test_exception_to_ring0_and_iret), cmocka_unit_test(test_delivery_errors), cmocka_unit_test(test_double_faults),
 		cmocka_unit_test(test_v86_entry_and_exit), cmocka_unit_test(test_vme), cmocka_unit_test(test_task_call_and_return),
 		cmocka_unit_test(test_task_switch_forms), cmocka_unit_test(test_real_mode_interrupts), cmocka_unit_test(test_io_bitmap),
+		cmocka_unit_test(test_tsc_adjust),
 		cmocka_unit_test(test_sysenter_sysexit), cmocka_unit_test(test_control_registers), cmocka_unit_test(test_debug_registers),
 		cmocka_unit_test(test_msrs), cmocka_unit_test(test_cpuid), cmocka_unit_test(test_enter), cmocka_unit_test(test_lar_lsl_verr),
 		cmocka_unit_test(test_table_is_complete),
