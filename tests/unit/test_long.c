@@ -94,7 +94,8 @@
 		"3: leaq 4f(%rip), %r8; jmp *%r8; ud2; 4: nop") \
 	X(loops, "movl $5, %ecx; 1: addq %rcx, %r8; loop 1b; 2: addq %r8, %r10; decq %r9; jns 2b; jrcxz 3f; ud2; " \
 		"3: incq %r11") \
-	X(counts_by_size, "movabsq $0x100000000, %rcx; jrcxz 1f; incq %r8; 1: jecxz 2f; incq %r10; 2: movq $3, %rcx; 3: incq %r11; addr32 loop 3b") \
+	X(counts_by_size, "movabsq $0x100000000, %rcx; jrcxz 1f; incq %r8; 1: jecxz 2f; incq %r10; " \
+		"2: movq $3, %rcx; 3: incq %r11; addr32 loop 3b") \
 	X(calls, "call 1f; addq %r8, %r10; jmp 4f; 1: incq %r11; leaq 2f(%rip), %r15; callq *%r15; ret; 2: pushq %r8; " \
 		"callq 3f; popq %r13; ret; 3: ret $0; 4: nop") \
 	X(indirect_through_memory, "leaq 1f(%rip), %r8; movq %r8, (%rsi); jmp *(%rsi); ud2; 1: leaq 2f(%rip), %r8; " \
@@ -497,7 +498,8 @@ static void exceptions_are_precise(void **state)
 }
 
 /* Indirect jumps to places whose low 32 bits, and so their slot in the IBT, are the same. */
-#define ALIASES(X) X(aliases, "leaq 1f(%rip), %rax; movl $4, %ecx; 0: jmp *%rax; 1: leaq (%rip), %r8; addq %r8, %r9; btcq $32, %rax; loop 0b")
+#define ALIASES(X) \
+	X(aliases, "leaq 1f(%rip), %rax; movl $4, %ecx; 0: jmp *%rax; 1: leaq (%rip), %r8; addq %r8, %r9; btcq $32, %rax; loop 0b")
 ALIASES(FORM_CODE)
 ALIASES(FORM_LABELS)
 
