@@ -5,7 +5,7 @@
 /* objs: tests/fuzz/insn/native.o tests/fuzz/insn/translated.o tests/fuzz/insn/fakemmu.o tests/fuzz/insn/fakevm.o
  * tests/fuzz/insn/image.o tests/fuzz/insn/forms.o tests/fuzz/insn/gen.o tests/fuzz/insn/compare.o tests/fuzz/insn/run.o
  * translator/all monitor/segment.o monitor/bcd.o
- * monitor/string.o monitor/intr.o monitor/except.o monitor/mode.o monitor/lib/bug.o */
+ * monitor/string.o monitor/vector.o monitor/intr.o monitor/except.o monitor/mode.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
