@@ -14,7 +14,8 @@
 
 #define SPAN_MAX    2048	/* bytes from a group's first to its last byte */
 #define OPERAND_MAX 64
-#define GUILTY_FAILS 8
+#define GUILTY_COSTS 64		/* a block's group costs more than it gains: eight crossings, or many pages that were not there */
+#define CROSSING_COSTS 8
 
 struct use { int base; s64 off; u32 size; bool wr; };
 
@@ -125,7 +126,11 @@ static bool guilty(const struct tctx *t) { return t->tr->guilty[t->b->gpa % ARRA
 
 void group_failed(struct translator *tr, struct blk *b)
 {
-	if (++b->group_fails < GUILTY_FAILS || b->dead)
+	u64 lin = tr->cs->scratch[0];				/* as stub mem_try left them: address and info of the look-up */
+	u32 size = tr->cs->scratch[2] & MEM_SIZE;
+
+	b->group_fails += (lin & PAGE_MASK) + size > PAGE_SIZE ? CROSSING_COSTS : 1;
+	if (b->group_fails < GUILTY_COSTS || b->dead)
 		return;
 	tr->guilty[b->gpa % ARRAY_SIZE(tr->guilty)] = b->gpa;
 	blk_remove(tr, b);

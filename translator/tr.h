@@ -65,7 +65,7 @@ enum exit_reason { EX_AGAIN, EX_LINK, EX_MISS, EX_PEND, EX_STEP, EX_SHADOW, EX_G
 struct stubs {
 	void (*enter)(struct cpu_state *cs, const void *target);
 	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow, *exit_group;
-	u8 *mem, *mem_try, *commit, *commit_stay, *fpu_load, *get_eflags, *set_eflags;
+	u8 *mem, *mem_try, *commit, *commit_stay, *fpu_load, *get_eflags;
 	u8 *misaligned[2][2];		/* [2 or 4 bytes][read, write] */
 	u8 *callout[CO_MAX];
 };
@@ -89,7 +89,7 @@ struct translator {
 	u32 ncs_ids;
 	struct mode_id { u32 mode, cs_id, id; } mode_ids[1u << MODE_ID_BITS];	/* open hash */
 	u32 nmode_ids;
-	u32 id_mode, id_cs;		/* the pair that cs->mode_id stands for */
+	struct mode_id recent_ids[32];	/* of those, by a hash of the mode; id 0: none */
 	struct tr_stats stats;
 	struct check_recover *check;	/* check_recover.c; NULL when off */
 	u32 fpu_mask;
