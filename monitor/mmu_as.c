@@ -17,6 +17,7 @@
 #define CR4_KEY  (1u << 4 | 1u << 5 | 1u << 20)		/* PSE PAE SMEP */
 #define PAGES_4G (1ull << 20)
 #define TOUCHED_MAX 256	/* pieces of table (16 KiB, for 2 MiB) a half may keep when its space is given to another CR3 */
+#define INHERIT_TRIES 4		/* spaces looked at for code that a new one can have */
 #define CODE_FLUSH_MAX 4	/* code pages flushed one by one; more: the whole half */
 
 /* --- dropping --- */
@@ -382,6 +383,12 @@ static struct vt_space *space_new(struct mmu *mmu)
 	return NULL;
 }
 
+static void space_empty(struct mmu *mmu, struct vt_space *s)
+{
+	for (int u = 0; u < 2; u++)
+		vt_clear_half(mmu, &s->half[u]);
+}
+
 /* A space for a CR3 value that has none: a new one while there is room, else the one longest unused, emptied. */
 static struct vt_space *space_take(struct mmu *mmu)
 {
@@ -397,20 +404,21 @@ static struct vt_space *space_take(struct mmu *mmu)
 		if (!old || mmu->space[i]->used < old->used)
 			old = mmu->space[i];
 	}
-	for (int u = 0; u < 2; u++)
-		vt_clear_half(mmu, &old->half[u]);
+	space_empty(mmu, old);
 	return old;
 }
 
 /* --- code of a new space --- */
 
-/* Does what the walk found lie in the page table that the group's entries came from? */
+/*
+ * Does what the walk found lie in the page table that the group's entries came from? Only the entry that names the table counts: with
+ * page-table isolation each process has upper tables of its own with the same contents. (A large page is compared by its own entry.)
+ */
 static bool same_table(const struct vt_group *g, const struct walk *w)
 {
-	for (int i = 0; i < g->levels; i++)
-		if (w->value[i] != g->up_value[i])
-			return false;
-	return w->levels == g->levels + 1;
+	if (w->levels != g->levels + 1)
+		return false;
+	return w->shift > PAGE_SHIFT || !g->levels || w->value[g->levels - 1] == g->up_value[g->levels - 1];
 }
 
 /* Records in `h`, a half of the current paging structures, the code pages of another half's group. False if one is mapped otherwise here. */
@@ -433,6 +441,8 @@ static bool group_inherit(struct mmu *mmu, struct vt_half *h, const struct vt_ha
 		}
 		if (!same_table(g, &w) || w.value[leaf] != r->value || !vt_record(mmu, h, r->page, r->run, VT_CODE, &w, false))
 			return false;
+		if (from->code[r->page % VT_EXEC].page1 == r->page + 1)
+			h->code[r->page % VT_EXEC] = from->code[r->page % VT_EXEC];
 	}
 	return true;
 }
@@ -457,7 +467,6 @@ static bool half_inherit(struct mmu *mmu, struct vt_half *h, const struct vt_hal
 			return false;
 	if (!h->active_count)		/* nothing to be had */
 		return false;
-	memcpy(h->code, from->code, sizeof(h->code));
 	tr_half_copy(mmu->vcpu->tr, h->table, from->table);
 	return true;
 }
@@ -468,7 +477,9 @@ static bool half_inherit(struct mmu *mmu, struct vt_half *h, const struct vt_hal
  */
 static void space_inherit(struct mmu *mmu, struct vt_space *s)
 {
-	for (struct vt_space *t = used_before(mmu, s, ~0ull); t; t = used_before(mmu, s, t->used)) {
+	struct vt_space *t = used_before(mmu, s, ~0ull);
+
+	for (int tries = 0; t && tries < INHERIT_TRIES; t = used_before(mmu, s, t->used), tries++) {
 		if (half_inherit(mmu, &s->half[0], &t->half[0]))
 			return;
 		vt_clear_half(mmu, &s->half[0]);
@@ -485,6 +496,14 @@ static u32 space_key(const struct mmu *mmu, const struct cpu_state *cs)
 	       (u32)mmu->env.paging << 2 | a20;
 }
 
+/* With PAE: is the code that runs now mapped by other tables than when the space was last used? Then its CR3 value has been given to another process. */
+static bool space_is_reused(const struct mmu *mmu, const struct vt_space *s, const struct cpu_state *cs)
+{
+	u32 quarter = (u32)(cs->rip + cs->seg[S_CS].base) >> 30;
+
+	return mmu->env.paging == PAGING_PAE && s->pdpte[quarter] != mmu->env.pdpte[quarter];
+}
+
 static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 {
 	u32 key = space_key(mmu, cs);
@@ -494,10 +513,13 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 	for (int i = 0; i < VT_SPACES && mmu->space[i] && !s; i++)
 		if (mmu->space[i]->root == root && mmu->space[i]->key == key)
 			s = mmu->space[i];
-	if (s) {
+	if (s && !space_is_reused(mmu, s, cs)) {
 		space_revalidate(mmu, s);
 	} else {
-		s = space_take(mmu);
+		if (s)
+			space_empty(mmu, s);
+		else
+			s = space_take(mmu);
 		s->root = root;
 		s->key = key;
 		s->live = true;

@@ -10,7 +10,8 @@
  * When a space is entered again, groups whose upper entries changed go as a whole, and records whose leaf entry changed go one by one. A
  * group that was found unchanged several times gets its page-table page write-protected in all write tables (TRAP_PT): until somebody
  * writes to that page its records need no comparison at all. Such a group is sealed when the pages of its upper entries are protected too:
- * as long as nobody wrote to any protected page a switch looks at the other, loose groups only. Dropping an entry is always allowed; a real TLB may forget too.
+ * as long as nobody wrote to any protected page a switch looks at the other, loose groups only. Dropping an entry is always
+ * allowed; a real TLB may forget too.
  */
 #ifndef RF_MMU_INT_H
 #define RF_MMU_INT_H
@@ -24,7 +25,7 @@
 #define VT_RECS       32768u		/* records a half; 0 is no record */
 #define VT_GROUPS     2048u
 #define VT_GROUP_RECS 1200u		/* records a group: a 2 MiB region has 512 pages, read, written and fetched */
-#define VT_EXEC       512u
+#define VT_EXEC       4096u		/* code pages that mmu_fetch() remembers: a kernel is 10 to 16 MiB, and each miss makes a record */
 #define VT_RUN        16		/* pages filled at once from a large page */
 #define REGION_SHIFT  21
 

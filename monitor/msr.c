@@ -138,6 +138,11 @@ static bool code_write(struct vcpu *vcpu, int i, u64 value)
 	case MSR_TSC_ADJUST:
 		vcpu->cs.tsc_offset += value - vcpu->msr->value[i];
 		break;
+	case MSR_TSC_AUX:
+		if (value >> 32)
+			return false;
+		vcpu->cs.tsc_aux = (u32)value;
+		break;
 	case MSR_EFER:
 		return efer_write(vcpu, value);
 	case MSR_PAT:
@@ -153,8 +158,6 @@ static bool code_write(struct vcpu *vcpu, int i, u64 value)
 			return false;
 	}
 	vcpu->msr->value[i] = value;
-	if (i == MSR_TSC_AUX)
-		vcpu->cs.tsc_aux = (u32)value;
 	return true;
 }
 

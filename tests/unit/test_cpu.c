@@ -636,6 +636,20 @@ static void test_msrs(void **state)
 	fake_fini(f);
 }
 
+static void test_tsc_aux(void **state)
+{
+	struct fake *f = fake_init("host");
+	struct cpu_state *cs = &f->vcpu.cs;
+
+	if (cpu_model_has(f->vcpu.model, TF_RDTSCP)) {
+		assert_true(msr_write(&f->vcpu, 0xc0000103, 10));
+		assert_false(msr_write(&f->vcpu, 0xc0000103, 1ull << 32));
+		callout_RDTSCP(cs, 0);
+		assert_int_equal(cs->gpr[R_ECX], 10);
+	}
+	fake_fini(f);
+}
+
 static void test_cpuid(void **state)
 {
 	const struct cpu_model *host = cpu_model_find("host"), *old = cpu_model_find("486");
@@ -723,7 +737,8 @@ int main(void)
 		cmocka_unit_test(test_task_switch_forms), cmocka_unit_test(test_real_mode_interrupts), cmocka_unit_test(test_io_bitmap),
 		cmocka_unit_test(test_tsc_adjust),
 		cmocka_unit_test(test_sysenter_sysexit), cmocka_unit_test(test_control_registers), cmocka_unit_test(test_debug_registers),
-		cmocka_unit_test(test_msrs), cmocka_unit_test(test_cpuid), cmocka_unit_test(test_enter), cmocka_unit_test(test_lar_lsl_verr),
+		cmocka_unit_test(test_msrs), cmocka_unit_test(test_tsc_aux), cmocka_unit_test(test_cpuid),
+		cmocka_unit_test(test_enter), cmocka_unit_test(test_lar_lsl_verr),
 		cmocka_unit_test(test_table_is_complete),
 	};
 
