@@ -28,12 +28,11 @@ static u32 cs_id(const struct cpu_state *cs) { return cs->mode & MK_CS_ODD ? cs-
 static void set_mode_id(struct translator *tr)
 {
 	struct cpu_state *cs = tr->cs;
+	struct mode_id *m = &tr->recent_ids[cs->mode * 0x9e3779b1u >> 27];
 
-	if (cs->mode == tr->id_mode && cs_id(cs) == tr->id_cs)
-		return;
-	cs->mode_id = tr_mode_id(tr, cs->mode, cs_id(cs));
-	tr->id_mode = cs->mode;
-	tr->id_cs = cs_id(cs);
+	if (unlikely(m->mode != cs->mode || m->cs_id != cs_id(cs) || !m->id))
+		*m = (struct mode_id){ cs->mode, cs_id(cs), tr_mode_id(tr, cs->mode, cs_id(cs)) };
+	cs->mode_id = m->id;
 }
 
 /* The block at cs->rip, made if need be. May raise a guest fault. */

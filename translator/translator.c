@@ -97,6 +97,7 @@ u32 tr_mode_id(struct translator *tr, u32 mode, u32 cs_id)
 	}
 	tr_flush(tr);
 	memset(tr->mode_ids, 0, sizeof tr->mode_ids);
+	memset(tr->recent_ids, 0, sizeof tr->recent_ids);
 	tr->nmode_ids = 0;
 	return tr_mode_id(tr, mode, cs_id);
 }
