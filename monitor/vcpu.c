@@ -207,7 +207,8 @@ void vcpu_nmi(struct vcpu *v)
 /* --- running --- */
 
 /*
- * A single instruction in which something is held back (STI, MOV SS), or that a debugger of the guest looks at. Behind MOV SS code breakpoints
+ * A single instruction in which something is held back (STI, MOV SS), or that a debugger of the guest looks at. Behind MOV SS
+ * code breakpoints
  * and the single-step trap are lost, data breakpoints wait (SDM vol. 3, 6.8.3).
  */
 static void step(struct vcpu *v)

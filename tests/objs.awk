@@ -1,9 +1,13 @@
 # objs.awk - turns the `objs:` comments of test sources into one make rule: awk -v program=PATH -f objs.awk SOURCE...
 # Only a comment among the first thirty lines counts; it may go over several lines.
 
-# "all": everything but the main program; "DIR/all": the files of that folder; else one object.
+# "all": everything but the main program; "DIR/all": the files of that folder; "-OBJECT": not this one; else one object.
 function objects(word)
 {
+	if (sub(/^-/, "", word)) {
+		without = without " $(O)/" word
+		return ""
+	}
 	if (word == "all")
 		return "$(LIBRARY_OBJECTS)"
 	if (sub(/\/all$/, "/", word))
@@ -22,4 +26,4 @@ inside {
 	if (last)
 		inside = 0
 }
-END { print program ":" list }
+END { print program ": $(filter-out " without "," list ")" }

@@ -1,6 +1,5 @@
 /*
- * block.c - from guest bytes to a block of host code: decode a run of instructions, find out which flags matter, apply the
- * rules, finish the cold part.
+ * block.c - from guest bytes to a block of host code: decode a run of instructions, apply the rules, finish the cold part.
  *
  *     host:   indirect entry: is r8 this block's EIP, the mode the same, and cs->go 1? One sum that is zero only then, because the
  *             IBT indices of r8 and EIP agree (so they are equal or far apart), mode_id is even and small, and go is 0 or 1:
@@ -92,20 +91,6 @@ static struct run decode_run(struct translator *tr, u64 eip, const u8 *bytes, u3
 	return r;
 }
 
-/* Flags that are read behind each instruction before they are written again. At the block's end all are. */
-static u32 flags_after(const struct insn *insns, int cur, int n)
-{
-	u32 live = 0, known = 0;
-
-	for (int k = cur + 1; k < n; k++) {
-		live |= insns[k].fl_read & ~known;
-		known |= insns[k].fl_write;
-		if (known == FL_ARITH)
-			return live;
-	}
-	return live | (FL_ARITH & ~known);
-}
-
 static void emit_entry(struct tctx *t)
 {
 	struct emit *e = &t->e;
@@ -125,8 +110,10 @@ static void emit_entry(struct tctx *t)
 		ok = em_jecxz(e);
 	}
 	em_jmp(e, t->tr->stub.ibt_miss);
-	em_here8(e, ok);
+	for (int k = 0; k < EARLY_SLOTS * JMP_BYTES; k++)
+		em8(e, 0xcc);
 	t->b->body = e->p;
+	em_here8(e, ok);
 }
 
 static void map_insn(struct tctx *t)
@@ -143,7 +130,6 @@ static void emit_insns(struct tctx *t)
 		t->next = i->eip + i->len;
 		if (!is_long(t))
 			t->next = (u32)t->next;
-		t->fl_live = flags_after(t->insns, t->cur, t->n);
 		cold_room(t, 60);
 		map_insn(t);
 		group_begin(t);
@@ -168,7 +154,7 @@ static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t
 
 	bug_on(!b, "out of memory for a block");
 	memset(t, 0, offsetof(struct tctx, cold));
-	t->ncold = t->nfix = t->nmap = 0;
+	t->ncold = t->nfix = t->nmap = t->nearly = 0;
 	t->tr = tr;
 	t->b = b;
 	t->mk = tr->cs->mode;

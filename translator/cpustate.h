@@ -65,7 +65,7 @@ struct cpu_state {
 	s32 df;			/* 148 */
 	u32 cc;			/* 152 */
 	u32 eflags_sys;		/* 156 */
-	u64 tsc_offset;		/* 160: guest TSC = host TSC + tsc_offset */
+	u32 index_mask[2];	/* 160: PEXT masks that make a virtual TLB index of an address, for accesses of 2 and of 4 bytes */
 	u64 host_sp;		/* 168: C stack pointer while translated code runs */
 	u32 mode_id;		/* 176: even number of the pair (mode, cs_id), for the indirect entries' check; the dispatcher's */
 	u32 cs_id;		/* 180: identity of a CS that is not flat (tr_cs_id()), 0 when flat */
@@ -88,7 +88,7 @@ struct cpu_state {
 	u8  halted;		/* HLT executed, waiting for an interrupt */
 	u8  inhibit;		/* enum shadow: what is held back for one instruction */
 	u8  pad0[5];
-	u32 index_mask[3];	/* PEXT masks that make a virtual TLB index of an address: [1] 2-byte, [2] 4-byte accesses */
+	u64 tsc_offset;		/* guest TSC = host TSC + tsc_offset */
 	u32 tsc_aux;		/* MSR TSC_AUX, what RDTSCP puts into ECX */
 	struct translator *translator;	/* whose state this is */
 	u32 index_mask_long;	/* the same for 64-bit guests: VTLB_LONG_INDEX */

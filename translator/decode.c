@@ -307,11 +307,6 @@ static enum decode_status convert(const struct decoder *d, struct insn *i, const
 	i->base = i->index = -1;
 	for (int k = 0; k < z->operand_count && i->nops < ARRAY_SIZE(i->op); k++)
 		set_operand(i, &ops[k]);
-	if (z->cpu_flags) {
-		i->fl_read = z->cpu_flags->tested & FL_ARITH;
-		i->fl_undef = z->cpu_flags->undefined & FL_ARITH;
-		i->fl_write = (z->cpu_flags->modified | z->cpu_flags->set_0 | z->cpu_flags->set_1 | z->cpu_flags->undefined) & FL_ARITH;
-	}
 	i->rule = rule_of(d, z, i->feature);
 	/* x87 forms that store an environment have an operand size; MMX and SSE have none */
 	if (i->map == 1 && i->opcode == 0xae && i->feature != TF_FXSR && i->mem_size == 64)

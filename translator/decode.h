@@ -51,8 +51,6 @@ struct insn {
 	u8 nops;
 	struct operand op[6];	/* explicit ones first */
 	u16 far_sel;
-	u32 fl_read, fl_write, fl_undef;	/* arithmetic flags */
-	bool cpuflags_df;
 };
 
 enum decode_status { DECODE_OK, DECODE_UD, DECODE_TOO_LONG, DECODE_MORE };

@@ -27,8 +27,8 @@
  *     jrcxz hit; jmp cold
  *     hit:  mov rcx, [r13 + r9 * 8 + 8]
  *
- * JRCXZ reaches 127 bytes only, so it goes to an island, a JMP to the cold stub; islands stand at the block's end or, when
- * that is too far, are jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
+ * JRCXZ reaches 127 bytes only, so it goes to a JMP to the cold stub nearby: in one of a few slots before the block's body, or in
+ * an island at its end or, when that is too far, jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
  * repeats the access itself and then commits what landed in the bounce buffer.
  */
 #include "translator/rules.h"
@@ -53,7 +53,8 @@ static void island_flush(struct tctx *t)
 				j++;
 			}
 		}
-		c->jumps[c->njumps++ & 1] = em_jmp(e, NULL);
+		bug_on(c->njumps == ARRAY_SIZE(c->jumps), "too many jumps into a cold stub");
+		c->jumps[c->njumps++] = em_jmp(e, NULL);
 	}
 	t->nfix = 0;
 	if (over)
@@ -66,8 +67,31 @@ void cold_room(struct tctx *t, int bytes)
 		island_flush(t);
 }
 
+/* Jumps near the block's start can use the slots before it, which cost the straight path nothing. */
+static bool early_slot(struct tctx *t, u8 *disp, int cold)
+{
+	u8 *slot = t->b->body - EARLY_SLOTS * JMP_BYTES;
+	int k = 0;
+
+	while (k < t->nearly && t->early[k] != cold)
+		k++;
+	slot += k * JMP_BYTES;
+	if (k == EARLY_SLOTS || disp + 1 - slot > 128 || t->e.full)
+		return false;
+	if (k == t->nearly) {
+		struct emit at = { .p = slot, .end = slot + JMP_BYTES };
+
+		t->early[t->nearly++] = cold;
+		t->cold[cold].jumps[t->cold[cold].njumps++] = em_jmp(&at, NULL);
+	}
+	*disp = (u8)(slot - (disp + 1));
+	return true;
+}
+
 void short_jump(struct tctx *t, u8 *disp, int cold)
 {
+	if (early_slot(t, disp, cold))
+		return;
 	bug_on(t->nfix == MAX_FIX, "short jump table full");
 	t->fix[t->nfix++] = (struct fix){ disp, cold };
 }
@@ -198,11 +222,11 @@ static void page_index(struct tctx *t, u32 size)
 
 	switch (size) {
 	case 4:
-		em_pext_mem(e, R9, R8, ST(index_mask[2]));
+		em_pext_mem(e, R9, R8, ST(index_mask[1]));
 		return;
 	case 2:
-		em_pext_mem(e, R9, R8, ST(index_mask[1]));
-		em_lea_index(e, R9, R9, 2, 0);
+		em_pext_mem(e, R9, R8, ST(index_mask[0]));
+		em_lea(e, 0, R9, HMX(R9, R9, 1, 0));
 		return;
 	case 1:
 		em_shrx(e, 0, R9, R8, HOST_STATE);

@@ -17,6 +17,8 @@ bool insn_is(const struct insn *i, enum mnemonic m);
 
 #define MAX_COLD 512
 #define MAX_FIX  64
+#define EARLY_SLOTS 5
+#define JMP_BYTES   5
 enum cold_kind { COLD_MEM, COLD_SEG, COLD_FPU, COLD_EXIT, COLD_GROUP, COLD_CALLOUT };
 struct cold {
 	u8 kind;
@@ -25,7 +27,7 @@ struct cold {
 	u64 rip;
 	u8 *back;		/* where it goes on */
 	u8 *op, *op_end;	/* a write's instruction(s), repeated on the bounce buffer; NULL for reads */
-	u8 *jumps[2]; u8 njumps;	/* rel32 jumps into this stub */
+	u8 *jumps[3]; u8 njumps;	/* rel32 jumps into this stub */
 	u8 *target;		/* COLD_EXIT: the exit stub; COLD_CALLOUT: behind the instruction */
 	u32 arg; u16 callout;	/* COLD_CALLOUT */
 	bool fpu;		/* the FPU state is in the host's registers */
@@ -44,7 +46,6 @@ struct tctx {
 	int cur, n;			/* index of the current instruction, number */
 	const struct insn *insns;
 	u64 next;			/* EIP behind the current instruction */
-	u32 fl_live;			/* arithmetic flags that are read behind the current instruction */
 	bool fpu_checked;		/* the FPU state is surely in the host's registers here */
 	bool ended;			/* control does not reach the end of what was emitted */
 	struct hmem mem_op;		/* the memory operand that was looked up last */
@@ -52,6 +53,7 @@ struct tctx {
 	bool failed;			/* too many cold stubs: translate fewer instructions */
 	struct cold cold[MAX_COLD]; int ncold;
 	struct fix fix[MAX_FIX]; int nfix;
+	int early[EARLY_SLOTS], nearly;	/* cold stubs that have a slot before the body */
 	struct insn_map map[1024]; int nmap;
 };
 

@@ -47,8 +47,8 @@ struct translator *tr_init(struct cpu_state *cs, const struct tr_ops *ops, const
 	tr->fpu_mask = cs->fpu_mask = host_fpu_mask();
 	cs->go = 1;
 	cs->index_mask_long = VTLB_LONG_INDEX;
-	cs->index_mask[1] = 0xfffff001;
-	cs->index_mask[2] = 0xfffff003;
+	cs->index_mask[0] = 0xfffff001;
+	cs->index_mask[1] = 0xfffff003;
 	tr->dec = decoder_init();
 	tr->insns = calloc(tr->opt.max_insns, sizeof *tr->insns);
 	tr->tctx = calloc(1, sizeof *tr->tctx);
