@@ -7,7 +7,7 @@
 #include "tests/unit/unicorn/case.h"
 
 enum { TS = 10, SS = 12, GP = 13, ATTR_P = 0x80, ATTR_CODE = 8,
-	ATTR_EXPAND = 4, ATTR_RW = 2, ATTR_ACCESSED = 1, CR4_CORE2 = 0x27ff, ATTR_DB = 1 << 14, R_SP = 4, R_BP = 5, SEG_CS = 1, SEG_SS = 2 };
+	ATTR_EXPAND = 4, ATTR_RW = 2, ATTR_ACCESSED = 1, CR4_CORE2 = 0x7ff, ATTR_DB = 1 << 14, R_SP = 4, R_BP = 5, SEG_CS = 1, SEG_SS = 2 };
 
 #define CR0_DEFINED 0xe005003fu
 
@@ -183,6 +183,24 @@ static bool enter_sizes(const struct parting *p)
 	return p->insn->mnemonic == ZYDIS_MNEMONIC_ENTER && (p->insn->operand_width == 32) != stack32;
 }
 
+static bool is_int(const struct parting *p)
+{
+	return p->insn->mnemonic == ZYDIS_MNEMONIC_INT || p->insn->mnemonic == ZYDIS_MNEMONIC_INT3 || p->insn->mnemonic == ZYDIS_MNEMONIC_INTO;
+}
+
+static bool int_not_delivered(const struct parting *p)
+{
+	return is_int(p) && p->ours->end == END_EXCEPTION && p->ours->vector >= TS && p->theirs->end == END_EXCEPTION && p->ours->eip == p->eip;
+}
+
+static bool int_6(const struct parting *p) { return is_int(p) && p->ours->end == END_INT && p->ours->vector == 6 && faulted(p->theirs, 6); }
+
+/* "The upper 16 bits are undefined." */
+static bool smsw_upper(const struct parting *p)
+{
+	return p->insn->mnemonic == ZYDIS_MNEMONIC_SMSW && p->insn->operand_width == 32;
+}
+
 static bool pushfd_v86(const struct parting *p)
 {
 	return p->insn->mnemonic == ZYDIS_MNEMONIC_PUSHFD && p->c->mode == IN_V86;
@@ -216,10 +234,13 @@ static const struct { bool (*applies)(const struct parting *p); const char *what
 	{ cr4_reserved, "MOV to CR4 sets reserved bits (SDM vol. 3, 2.5)" },
 	{ enter_sizes, "ENTER writes as much of EBP as the stack is wide, not the operand (SDM vol. 2, ENTER; processors do as we do)" },
 	{ cr0_combination, "MOV to CR0 takes PG without PE and NW without CD (SDM vol. 2, MOV to control registers)" },
+	{ int_not_delivered, "INT is not delivered, so nothing is found wrong with its stack and gate (SDM vol. 2, INT)" },
+	{ int_6, "INT 6 counts as an undefined opcode (SDM vol. 2, INT)" },
+	{ smsw_upper, "SMSW to a 32-bit register leaves its upper half, processors store all of CR0 (SDM vol. 2, SMSW: undefined)" },
 	{ pushfd_v86, "PUSHFD in V86 mode pushes VM (SDM vol. 2, PUSHF)" },
 	{ local_tss, "a far transfer to a TSS in the LDT raises #TS in place of #GP (SDM vol. 2, JMP and CALL)" },
 	{ new_task_eip, "a fault in a new task is reported at the old task's EIP (SDM vol. 3, 7.3)" },
-	{ iret_to_v86, "IRET enters V86 mode from ring 3, and at an EIP above FFFFh (SDM vol. 2, IRET: RETURN-TO-VIRTUAL-8086-MODE)" },
+	{ iret_to_v86, "IRET enters V86 mode from ring 3, and at an EIP above FFFFh (SDM vol. 2, IRET)" },
 	{ far_limit_error, "a far transfer beyond its target's limit has the selector for error code, in place of 0 (SDM vol. 2, CALL, JMP, RET)" },
 	{ ltr_null, "LTR takes a null selector (SDM vol. 2, LTR)" },
 	{ cr0_reserved, "reserved bits of CR0 can be set (SDM vol. 2, MOV to control registers: ignored)" },

@@ -158,11 +158,13 @@ static void read_state(const struct cpu_state *cs, struct cpu_image *out)
 	out->idt.base = (u32)cs->idt.base, out->idt.limit = cs->idt.limit;
 }
 
-static u32 frame(struct ours *v, u32 lin, u32 size)
+/* Element n of the frame; the stack may wrap around. */
+static u32 frame(struct ours *v, u32 n, u32 size)
 {
-	u32 value = 0;
+	const struct cpu_state *cs = &v->vm.vcpu->cs;
+	u32 off = (u32)cs->gpr[R_ESP] + n * size, value = 0;
 
-	mem_read(&v->vm, lin, &value, size);
+	mem_read(&v->vm, cs->seg[S_SS].base + (cs->seg[S_SS].attr & SA_DB ? off : off & 0xffff), &value, size);
 	return value;
 }
 
@@ -170,16 +172,15 @@ static u32 frame(struct ours *v, u32 lin, u32 size)
 static void undo_int(struct ours *v, const struct uc_case *c, struct cpu_image *out)
 {
 	struct cpu_state *cs = &v->vm.vcpu->cs;
-	u32 size = cs->cr0 & 1 ? 4 : 2, sp = (u32)(cs->seg[S_SS].attr & SA_DB ? cs->gpr[R_ESP] : cs->gpr[R_ESP] & 0xffff);
-	u32 lin = (u32)cs->seg[S_SS].base + sp;
+	u32 size = cs->cr0 & 1 ? 4 : 2;
 	bool outer = size == 4 && (c->mode == IN_V86 || c->mode == IN_PM16_R3 || c->mode == IN_PM32_R3);
 
 	out->end = END_INT;
 	out->vector = (int)(cs->rip - 1 - (size == 4 ? AT_HANDLERS : 0));
-	out->eip = frame(v, lin, size);
-	out->seg[S_CS].sel = (u16)frame(v, lin + size, 2);
-	out->eflags = frame(v, lin + 2 * size, size);
-	out->gpr[R_ESP] = outer ? frame(v, lin + 3 * size, size) : (u32)cs->gpr[R_ESP] + 3 * size;
+	out->eip = frame(v, 0, size);
+	out->seg[S_CS].sel = (u16)frame(v, 1, size);
+	out->eflags = frame(v, 2, size);
+	out->gpr[R_ESP] = outer ? frame(v, 3, size) : (u32)cs->gpr[R_ESP] + 3 * size;
 	if (!outer && !(cs->seg[S_SS].attr & SA_DB))
 		out->gpr[R_ESP] = (out->gpr[R_ESP] & 0xffff) | ((u32)cs->gpr[R_ESP] & 0xffff0000);
 }
