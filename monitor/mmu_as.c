@@ -421,7 +421,8 @@ static bool same_table(const struct vt_group *g, const struct walk *w)
 	return w->shift > PAGE_SHIFT || !g->levels || w->value[g->levels - 1] == g->up_value[g->levels - 1];
 }
 
-/* Records in `h`, a half of the current paging structures, the code pages of another half's group. False if one is mapped otherwise here. */
+/* Records in `h`, a half of the current paging structures, the code pages of another half's group. False if one is mapped
+ * otherwise here. */
 static bool group_inherit(struct mmu *mmu, struct vt_half *h, const struct vt_half *from, const struct vt_group *g)
 {
 	struct walk w = { .levels = 0 };
@@ -496,7 +497,8 @@ static u32 space_key(const struct mmu *mmu, const struct cpu_state *cs)
 	       (u32)mmu->env.paging << 2 | a20;
 }
 
-/* With PAE: is the code that runs now mapped by other tables than when the space was last used? Then its CR3 value has been given to another process. */
+/* With PAE: is the code that runs now mapped by other tables than when the space was last used? Then its CR3 value has been
+ * given to another process. */
 static bool space_is_reused(const struct mmu *mmu, const struct vt_space *s, const struct cpu_state *cs)
 {
 	u32 quarter = (u32)(cs->rip + cs->seg[S_CS].base) >> 30;

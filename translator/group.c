@@ -67,7 +67,8 @@ static bool change_of(const struct insn *i, int base, s32 *by)
 		*by = i->disp;
 		return i->opsize == 4 && i->adsize == 4 && i->base == base && i->index < 0;
 	}
-	if (i->rule == RULE_IDENT && d->kind == OPK_GPR && d->reg == base && d->size == 4 && i->map == 0 && (i->opcode == 0x83 || i->opcode == 0x81)) {
+	if (i->rule == RULE_IDENT && d->kind == OPK_GPR && d->reg == base && d->size == 4 && i->map == 0 &&
+	    (i->opcode == 0x83 || i->opcode == 0x81)) {
 		int op = i->modrm >> 3 & 7;
 
 		*by = op == 0 ? (s32)i->imm : op == 5 ? -(s32)i->imm : 0;

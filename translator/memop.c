@@ -28,8 +28,8 @@
  *     hit:  mov rcx, [r13 + r9 * 8 + 8]
  *
  * JRCXZ reaches 127 bytes only, so it goes to a JMP to the cold stub nearby: in one of a few slots before the block's body, or in
- * an island at its end or, when that is too far, jumped over in the middle. A cold stub asks the monitor for the delta and comes back, or, for a write,
- * repeats the access itself and then commits what landed in the bounce buffer.
+ * an island at its end or, when that is too far, jumped over in the middle. A cold stub asks the monitor for the delta and comes back,
+ * or, for a write, repeats the access itself and then commits what landed in the bounce buffer.
  */
 #include "translator/rules.h"
 

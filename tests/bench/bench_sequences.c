@@ -136,7 +136,8 @@ REPEAT(nothing,    "4: ")
 REPEAT(chain,      "jmp 4f; 4: ")
 REPEAT(ibt_bare,   THERE)
 REPEAT(ibt_eip,    THERE "mov (%%rsi), %%ecx; lea -0x1001(%%rcx,%%r8), %%ecx; jecxz 5f; jmp 2b; 5: ")
-REPEAT(ibt_mode,   THERE "mov (%%rsi), %%ecx; mov 8(%%rsi), %%r9d; lea (%%r9,%%r8), %%r9d; lea -0x1009(%%rcx,%%r9), %%ecx; jecxz 5f; jmp 2b; 5: ")
+REPEAT(ibt_mode,   THERE "mov (%%rsi), %%ecx; mov 8(%%rsi), %%r9d; lea (%%r9,%%r8), %%r9d; "
+	"lea -0x1009(%%rcx,%%r9), %%ecx; jecxz 5f; jmp 2b; 5: ")
 REPEAT(add,        "4: addl $1, 24(%%rsi);")
 REPEAT(lock_add,   "4: lock addl $1, 24(%%rsi);")
 
@@ -193,7 +194,8 @@ static void on_bus(int sig, siginfo_t *info, void *ucontext)
 
 static void misaligned(void *arg)
 {
-	__asm__ volatile("sub $128, %%rsp; pushfq; orl %1, (%%rsp); popfq; .byte 0x8b, 0x46, 0x01; pushfq; andl %2, (%%rsp); popfq; add $128, %%rsp"
+	__asm__ volatile("sub $128, %%rsp; pushfq; orl %1, (%%rsp); popfq; .byte 0x8b, 0x46, 0x01; "
+		"pushfq; andl %2, (%%rsp); popfq; add $128, %%rsp"
 		:: "S"(arg), "i"(AC), "i"(~AC) : "rax", "cc", "memory");
 }
 

@@ -182,7 +182,8 @@ def hello(folder):
 @case
 def trace(folder):
     """Each word of --trace prints something, without hurting the guest."""
-    for word, says in (('exit', 'exit pending at '), ('tc', 'tc: block '), ('irq', 'interrupt '), ('exc', 'exception '), ('io', 'out 03f8 '),
+    for word, says in (('exit', 'exit pending at '), ('tc', 'tc: block '), ('irq', 'interrupt '), ('exc', 'exception '),
+                       ('io', 'out 03f8 '),
                        ('mem', 'mem: RAM 0 to 9ffff'), ('dev', 'dev: irq 0 ')):
         done = ringfence('run', '--kernel', HELLO, '-m', '64M', '--trace', word)
         expect_good(done)

@@ -22,7 +22,8 @@
 
 enum { V_AX, V_BX, V_CX, V_DX, V_CS, V_SS, V_DS, V_ES, V_SP, V_BP, V_SI, V_DI, V_IP, V_FLAGS, V_COUNT };
 static const char *const names[] = { "ax", "bx", "cx", "dx", "cs", "ss", "ds", "es", "sp", "bp", "si", "di", "ip", "flags" };
-static const u8 gprs[][2] = { { V_AX, R_EAX }, { V_BX, R_EBX }, { V_CX, R_ECX }, { V_DX, R_EDX }, { V_SP, R_ESP }, { V_BP, R_EBP }, { V_SI, R_ESI }, { V_DI, R_EDI } };
+static const u8 gprs[][2] = { { V_AX, R_EAX }, { V_BX, R_EBX }, { V_CX, R_ECX }, { V_DX, R_EDX },
+	{ V_SP, R_ESP }, { V_BP, R_EBP }, { V_SI, R_ESI }, { V_DI, R_EDI } };
 static const u8 segs[][2] = { { V_CS, S_CS }, { V_SS, S_SS }, { V_DS, S_DS }, { V_ES, S_ES } };
 
 struct state { u16 reg[V_COUNT]; u16 has; const u8 *ram; u32 bytes; };
@@ -107,7 +108,8 @@ static bool compare(struct vcpu *vcpu, const struct moo_case *v, u32 undefined, 
 
 		mem_read(vcpu->vm, get32(v->fina.ram + 5 * i), &b, 1);
 		if (b != v->fina.ram[5 * i + 4]) {
-			printf("%d %.*s: byte at %x is %02x, should be %02x\n", number, v->name_len, v->name, get32(v->fina.ram + 5 * i), b, v->fina.ram[5 * i + 4]);
+			printf("%d %.*s: byte at %x is %02x, should be %02x\n", number, v->name_len, v->name,
+			       get32(v->fina.ram + 5 * i), b, v->fina.ram[5 * i + 4]);
 			return false;
 		}
 	}
@@ -146,7 +148,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "vectors: standard input is no MOO file\n");
 		return 2;
 	}
-	if (!mem_init(&vm, 2 << 20, vm.error, sizeof(vm.error)) || !bus_init(&vm) || !clock_init(&vm) || !event_init(&vm, vm.error, sizeof(vm.error)) ||
+	if (!mem_init(&vm, 2 << 20, vm.error, sizeof(vm.error)) || !bus_init(&vm) || !clock_init(&vm) ||
+	    !event_init(&vm, vm.error, sizeof(vm.error)) ||
 	    !(vm.vcpu = vcpu_init(&vm, cpu_model_find("host"), &tr, &why))) {
 		fprintf(stderr, "vectors: %s\n", vm.error[0] ? vm.error : why);
 		return 1;

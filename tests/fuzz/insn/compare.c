@@ -109,7 +109,10 @@ static bool is_multi_stack(ZydisMnemonic m)
 		m == ZYDIS_MNEMONIC_POPAD;
 }
 
-static bool operand_fault(int vector) { return vector == 5 || vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19; }
+static bool operand_fault(int vector)
+{
+	return vector == 5 || vector == 12 || vector == 13 || vector == 14 || vector == 16 || vector == 19;
+}
 
 static bool fault_same(const struct insn_case *c, const struct outcome *n, const struct outcome *t)
 {
