@@ -230,6 +230,19 @@ def debug_exit(folder):
 
 
 @case
+def firmware(folder):
+    # At the reset vector JMP F000:0000; there MOV AL, 21; OUT F4h, AL, which shows that the image is at both places.
+    image = b'\xb0\x15\xe6\xf4\xf4'.ljust(0xfff0, b'\xf4') + b'\xea\0\0\0\xf0'.ljust(16, b'\xf4')
+    path = write(folder, 'rom', image)
+    run = ['run', '-m', '1M', '--debug-exit', '0xf4', '--serial', 'none', '--firmware', path]
+    done = ringfence(*run)
+    if done.returncode != 43 or done.stderr:
+        raise Failure('status %d, %s' % (done.returncode, done.stderr[-200:]))
+    write(folder, 'rom', image + b'x')
+    expect_error(1, 'is no ROM image', *run)
+
+
+@case
 def reset(folder):
     expect_good(ringfence('run', '--kernel', HELLO, '-m', '64M', '--no-reboot', '--append', 'reset=1 ticks=1'))
     with Machine([RINGFENCE, 'run', '--kernel', HELLO, '-m', '64M', '--append', 'reset=1 ticks=1'], 60) as m:
