@@ -75,10 +75,12 @@ static void string_run(struct cpu_state *cs, u32 arg, step_fn *step, u32 uses, b
 		cs->cc = (a < b ? FL_CF : 0) | (__builtin_parity(r & 0xff) ? 0 : FL_PF) | ((a ^ b ^ r) & FL_AF) | (r & mask ? 0 : FL_ZF) |
 			 (r & sign ? FL_SF : 0) | ((a ^ b) & (a ^ r) & sign ? FL_OF : 0);
 	}
-	if (!count || s.stop)
+	if (!count || s.stop) {
 		cs->rip = cs->next_rip;
-	else
+		cs->eflags_sys &= ~(u32)FL_RF;
+	} else {
 		cs->eflags_sys |= FL_RF;	/* a breakpoint on the instruction stands before its first iteration only (SDM vol. 3, 17.3.1.1) */
+	}
 }
 
 /* How many elements from `off` on, in the direction of DF, lie in one page, below `lim1` and without a wrap; 0: the next one needs care. */

@@ -241,7 +241,7 @@ static const struct { bool (*applies)(const struct parting *p); const char *what
 	{ local_tss, "a far transfer to a TSS in the LDT raises #TS in place of #GP (SDM vol. 2, JMP and CALL)" },
 	{ new_task_eip, "a fault in a new task is reported at the old task's EIP (SDM vol. 3, 7.3)" },
 	{ iret_to_v86, "IRET enters V86 mode from ring 3, and at an EIP above FFFFh (SDM vol. 2, IRET)" },
-	{ far_limit_error, "a far transfer beyond its target's limit has the selector for error code, in place of 0 (SDM vol. 2, CALL, JMP, RET)" },
+	{ far_limit_error, "a far transfer beyond its target's limit has the selector for error code, not 0 (SDM vol. 2, CALL, JMP, RET)" },
 	{ ltr_null, "LTR takes a null selector (SDM vol. 2, LTR)" },
 	{ cr0_reserved, "reserved bits of CR0 can be set (SDM vol. 2, MOV to control registers: ignored)" },
 	{ test_alias, "F6 /1 and F7 /1 raise #UD (reserved in SDM vol. 2, table A-6; processors execute TEST)" },
