@@ -266,7 +266,7 @@ static void group_settle(struct mmu *mmu, struct vt_group *g)
 {
 	u32 pt = g->pt_page;
 
-	if (!pt || (g->count < VT_STABLE_MIN && !(mmu->trap[pt] & TRAP_PT)) || ++g->stable < VT_STABLE)
+	if (!pt || ++g->stable < (g->count < VT_STABLE_MIN && !(mmu->trap[pt] & TRAP_PT) ? VT_STABLE_SMALL : VT_STABLE))
 		return;
 	track(mmu, pt);
 	g->tracked = true;
@@ -513,7 +513,7 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 	struct vt_space *s = NULL;
 
 	for (int i = 0; i < VT_SPACES && mmu->space[i] && !s; i++)
-		if (mmu->space[i]->root == root && mmu->space[i]->key == key)
+		if (mmu->root[i] == root && mmu->space[i]->root == root && mmu->space[i]->key == key)
 			s = mmu->space[i];
 	if (s && !space_is_reused(mmu, s, cs)) {
 		space_revalidate(mmu, s);
@@ -523,6 +523,9 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 		else
 			s = space_take(mmu);
 		s->root = root;
+		for (int i = 0; i < VT_SPACES; i++)
+			if (mmu->space[i] == s)
+				mmu->root[i] = root;
 		s->key = key;
 		s->live = true;
 		if (mmu->env.paging != PAGING_NONE)

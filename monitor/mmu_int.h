@@ -88,6 +88,7 @@ struct mmu {
 	struct vcpu *vcpu;
 	struct mem *mem;
 	struct vt_space *space[VT_SPACES];
+	u64 root[VT_SPACES];	/* of each space, side by side for the search */
 	struct vt_space *cur;
 	u64 tick;
 	u32 pdpte_key;		/* the control bits whose change reloads the PDPTEs */
@@ -104,7 +105,8 @@ struct mmu {
 #define RMAP_SLOT_MASK ((1ull << RMAP_SLOT_BITS) - 1)
 #define RMAP_MANY      (1ull << 63)
 #define VT_STABLE      3	/* comparisons without a difference before the page table is write-protected */
-#define VT_STABLE_MIN  6	/* records below which that is not worth it */
+#define VT_STABLE_MIN  6	/* records below which that is not worth it, unless VT_STABLE_SMALL comparisons found no difference */
+#define VT_STABLE_SMALL 64
 #define VT_NOT_RAM     (~0u)
 #define VT_UP_BUSY     64	/* writes to an upper-level table after which it is not write-protected any more */
 #define VT_WRITTEN     (-24)	/* `stable` after a tracked page table was written: more patience */
