@@ -51,7 +51,9 @@ static bool operand_outside(const struct parting *p, const ZydisDecodedOperand *
 	u32 size = op->size / 8, count = 1;
 	u64 first;
 
-	first = reg_value(s, op->mem.base) + (u64)reg_value(s, op->mem.index) * (op->mem.scale ? op->mem.scale : 1);	/* XLAT's is 0 */
+	first = reg_value(s, op->mem.base) + (u64)reg_value(s, op->mem.index) * op->mem.scale;
+	if (p->insn->mnemonic == ZYDIS_MNEMONIC_XLAT)
+		first = reg_value(s, op->mem.base) + (u64)(u8)s->gpr[0];
 	if (op->mem.disp.has_displacement)
 		first += (u64)op->mem.disp.value;
 	if (p->insn->mnemonic >= ZYDIS_MNEMONIC_BT && p->insn->mnemonic <= ZYDIS_MNEMONIC_BTS &&
@@ -126,7 +128,7 @@ static bool no_io_permission(const struct parting *p)
 
 static bool iret_to_v86(const struct parting *p)
 {
-	return p->insn->mnemonic == ZYDIS_MNEMONIC_IRETD && faulted(p->ours, GP) && !(p->before->eflags & 0x20000) &&
+	return p->insn->mnemonic == ZYDIS_MNEMONIC_IRETD && p->ours->end == END_EXCEPTION && !(p->before->eflags & 0x20000) &&
 		(p->theirs->eflags & 0x20000) && (mode_cpl(p->c->mode) || !p->ours->error);
 }
 
@@ -201,6 +203,11 @@ static bool smsw_upper(const struct parting *p)
 	return p->insn->mnemonic == ZYDIS_MNEMONIC_SMSW && p->insn->operand_width == 32;
 }
 
+static bool lock_neg(const struct parting *p)
+{
+	return p->insn->mnemonic == ZYDIS_MNEMONIC_NEG && p->insn->attributes & ZYDIS_ATTRIB_HAS_LOCK && p->ours->end == p->theirs->end;
+}
+
 static bool pushfd_v86(const struct parting *p)
 {
 	return p->insn->mnemonic == ZYDIS_MNEMONIC_PUSHFD && p->c->mode == IN_V86;
@@ -237,6 +244,7 @@ static const struct { bool (*applies)(const struct parting *p); const char *what
 	{ int_not_delivered, "INT is not delivered, so nothing is found wrong with its stack and gate (SDM vol. 2, INT)" },
 	{ int_6, "INT 6 counts as an undefined opcode (SDM vol. 2, INT)" },
 	{ smsw_upper, "SMSW to a 32-bit register leaves its upper half, processors store all of CR0 (SDM vol. 2, SMSW: undefined)" },
+	{ lock_neg, "LOCK NEG sets flags of another result (SDM vol. 2, NEG; processors do as we do)" },
 	{ pushfd_v86, "PUSHFD in V86 mode pushes VM (SDM vol. 2, PUSHF)" },
 	{ local_tss, "a far transfer to a TSS in the LDT raises #TS in place of #GP (SDM vol. 2, JMP and CALL)" },
 	{ new_task_eip, "a fault in a new task is reported at the old task's EIP (SDM vol. 3, 7.3)" },
