@@ -108,7 +108,7 @@ static bool reach(struct ours *v, enum case_mode mode, u8 *image)
 	if (mode == IN_REAL || mode == IN_BIG_REAL)
 		vcpu->cs.idt = (struct cpu_dtr){ .limit = 0x3ff };
 	v->start[mode] = vcpu->cs;
-	return v->vm.stop == VM_POWEROFF || (v->vector == VEC_GP && vcpu->cs.cpl == 3);
+	return (v->vector < 0 && vcpu->cs.halted) || (v->vector == VEC_GP && vcpu->cs.cpl == 3);
 }
 
 struct ours *ours_init(const char **err)
