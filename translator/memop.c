@@ -316,11 +316,17 @@ int mem_operand(struct tctx *t, const struct insn *i, u32 size, u32 access)
 	return mem_begin(t, size, access);
 }
 
+/* MEM_OP into dst, zero-extended. */
+static void load_zx(struct tctx *t, int dst, u32 size)
+{
+	em_rm(&t->e, size == 8, size == 1 ? 0x0fb6 : size == 2 ? 0x0fb7 : 0x8b, dst, MEM_OP);
+}
+
 void operand_load(struct tctx *t, int dst, const struct insn *i, u32 size)
 {
 	int h = mem_operand(t, i, size, MEM_READ);
 
-	em_rm(&t->e, size == 8, size == 1 ? 0x0fb6 : size == 2 ? 0x0fb7 : 0x8b, dst, MEM_OP);
+	load_zx(t, dst, size);
 	mem_end(t, h);
 }
 
@@ -328,7 +334,7 @@ void mem_load(struct tctx *t, int dst, u32 size)
 {
 	int h = mem_begin(t, size, MEM_READ);
 
-	em_rm(&t->e, size == 8, size == 1 ? 0x0fb6 : size == 2 ? 0x0fb7 : 0x8b, dst, MEM_OP);
+	load_zx(t, dst, size);
 	mem_end(t, h);
 }
 

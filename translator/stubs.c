@@ -133,6 +133,20 @@ static void fpu_move(struct translator *tr, struct emit *e, bool load)
 	em_store_i8(e, ST(fpu_live), load);
 }
 
+/* Saves the FPU state if it is in the host's registers, and notes in scratch 3 that it was. Clobbers what C functions clobber. */
+static void save_fpu(struct emit *e)
+{
+	u8 *not_live;
+
+	em_rm(e, 0, 0x0fb6, RAX, ST(fpu_live));
+	em_store(e, 1, SCRATCH(3), RAX);
+	em_rr(e, 0, 0x85, RAX, RAX);
+	not_live = em_jcc8(e, CC_E);
+	cs_argument(e);
+	call_c(e, tr_fpu_save);
+	em_here8(e, not_live);
+}
+
 /* From a block's cold part: the state comes into the host's registers. */
 static void gen_fpu_load(struct translator *tr, struct emit *e)
 {
@@ -150,7 +164,7 @@ static void gen_mem(struct translator *tr, struct emit *e, bool try)
 {
 	static const struct { u8 host, guest; } volatile_regs[] = { { RDX, R_EDX }, { RSI, R_ESI }, { RDI, R_EDI }, { R11, R_ECX } };
 	static const struct { u8 host, guest; } saved_regs[] = { { RBX, R_EBX }, { RBP, R_EBP }, { R15, R_ESP } };
-	u8 *slow, *restore, *not_live, *back;
+	u8 *slow, *restore, *back;
 
 	*(try ? &tr->stub.mem_try : &tr->stub.mem) = e->p;
 	em_store(e, 1, GPR(R_EAX), RAX);
@@ -184,13 +198,7 @@ static void gen_mem(struct translator *tr, struct emit *e, bool try)
 	em_patch(slow, e->p);
 	for (unsigned k = 0; k < ARRAY_SIZE(saved_regs); k++)
 		em_store(e, 1, GPR(saved_regs[k].guest), saved_regs[k].host);
-	em_rm(e, 0, 0x0fb6, RAX, ST(fpu_live));
-	em_store(e, 1, SCRATCH(3), RAX);
-	em_rr(e, 0, 0x85, RAX, RAX);
-	not_live = em_jcc8(e, CC_E);
-	cs_argument(e);
-	call_c(e, tr_fpu_save);
-	em_here8(e, not_live);
+	save_fpu(e);
 	cs_argument(e);
 	em_load(e, 1, RSI, SCRATCH(0));
 	em_load(e, 0, RDX, SCRATCH(2));
@@ -235,13 +243,7 @@ static void gen_commit(struct translator *tr, struct emit *e, bool stay)
 	store_regs(e);
 	store_flags(e);
 	em_alu_ri(e, 1, 5, RSP, 8);
-	em_rm(e, 0, 0x0fb6, RAX, ST(fpu_live));
-	em_store(e, 1, SCRATCH(3), RAX);
-	em_rr(e, 0, 0x85, RAX, RAX);
-	not_live = em_jcc8(e, CC_E);
-	cs_argument(e);
-	call_c(e, tr_fpu_save);
-	em_here8(e, not_live);
+	save_fpu(e);
 	cs_argument(e);
 	em_store_i8(e, ST(resync), 0);
 	call_c(e, tr->ops->mem_commit);
