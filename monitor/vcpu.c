@@ -34,7 +34,7 @@ enum { NO_VECTOR = -1, CR0_RESET = 0x60000010, CR0_NE = 1 << 5, CR4_OSXMMEXCPT =
 #define NEVER (~0ull)	/* no timer is armed */
 
 static const char *const exit_names[] = {
-	[TR_EXIT_PEND] = "pending", [TR_EXIT_STEP] = "step", [TR_EXIT_AGAIN] = "again", [TR_EXIT_HLT] = "hlt", [TR_EXIT_SHADOW] = "shadow",
+	[TR_EXIT_PEND] = "pending", [TR_EXIT_STEP] = "step", [TR_EXIT_AGAIN] = "again", [TR_EXIT_SHADOW] = "shadow",
 };
 
 struct vcpu_run {

@@ -80,13 +80,6 @@ void codepage_del(struct translator *tr, struct blk *b)
 		del(tr, b, b->gpa2);
 }
 
-bool tr_page_has_code(struct translator *tr, gpa_t gpa)
-{
-	struct blk **h = gpa >> 32 ? NULL : head(tr, gpa, false);
-
-	return h && *h;
-}
-
 static bool overlaps(const struct blk *b, gpa_t lo, gpa_t hi)
 {
 	return (b->gpa < hi && b->gpa + b->len > lo) || (b->len2 && b->gpa2 < hi && b->gpa2 + b->len2 > lo);

@@ -32,8 +32,6 @@ static inline void em16(struct emit *e, u16 v) { em8(e, v); em8(e, v >> 8); }
 static inline void em32(struct emit *e, u32 v) { em16(e, v); em16(e, v >> 16); }
 static inline void em64(struct emit *e, u64 v) { em32(e, v); em32(e, v >> 32); }
 
-enum em_flags { EM_W = 1, EM_66 = 2, EM_BYTE_REG = 4 /* `reg` is a byte register: needs REX for SPL.. and must not be AH.. */ };
-
 void em_opcode(struct emit *e, u32 opcode);			/* 1 to 3 bytes, high byte first */
 void em_modrm_mem(struct emit *e, int reg, struct hmem m);	/* ModRM, SIB, displacement */
 void em_rr(struct emit *e, int w, u32 opcode, int reg, int rm);	/* op reg, rm (registers) */

@@ -38,12 +38,6 @@ static bool same_page(const struct tctx *t, u64 eip)
 	return (eip - t->insns[0].eip + (t->b->gpa & PAGE_MASK)) >> PAGE_SHIFT == 0;
 }
 
-void exit_again(struct tctx *t)
-{
-	em_jmp(&t->e, t->tr->stub.exit_again);
-	t->ended = true;
-}
-
 static void exit_ibt(struct tctx *t, u64 eip)
 {
 	em_mov_ri(&t->e, R8, eip);

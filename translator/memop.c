@@ -496,14 +496,14 @@ void cold_emit(struct tctx *t)
 	}
 }
 
-void fpu_check(struct tctx *t, const struct insn *i, int kind)
+void fpu_check(struct tctx *t)
 {
 	int c;
 
 	if (t->fpu_checked)
 		return;
 	cold_room(t, 40);
-	c = cold_new(t, COLD_FPU, kind);
+	c = cold_new(t, COLD_FPU, 0);
 	em_rm(&t->e, 0, 0x0fb6, RCX, ST(fpu_live));
 	short_jump(t, em_jrcxz(&t->e), c);
 	t->cold[c].back = t->e.p;

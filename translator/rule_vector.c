@@ -185,7 +185,7 @@ void rule_vector(struct tctx *t, const struct insn *i)
 		gather(t, i);
 		return;
 	}
-	fpu_check(t, i, 0);
+	fpu_check(t);
 	if (masked)
 		masked_move(t, i, masked);
 	else if (stores_image(i))
@@ -200,7 +200,7 @@ void rule_fwait(struct tctx *t, const struct insn *i)
 		callout(t, CO_FPU_TRAP, 1);
 		return;
 	}
-	fpu_check(t, i, 0);
+	fpu_check(t);
 	em8(&t->e, 0x9b);
 }
 
@@ -280,7 +280,7 @@ void rule_xsave(struct tctx *t, const struct insn *i)
 		callout(t, CO_FPU_TRAP, 0);
 		return;
 	}
-	fpu_check(t, i, 0);
+	fpu_check(t);
 	h = mem_operand(t, i, size, load ? MEM_READ : MEM_READ | MEM_WRITE);
 	mem_long_body(t, h);
 	em_lea(e, 1, R8, MEM_OP);

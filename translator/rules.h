@@ -128,7 +128,6 @@ void exit_direct(struct tctx *t, u64 eip);		/* to a known EIP: chained in the pa
 bool exit_conditional(struct tctx *t, int cc, u64 eip);
 void exit_indirect(struct tctx *t);			/* to the EIP in r8 (zero-extended) */
 void exit_stubs(struct tctx *t);
-void exit_again(struct tctx *t);			/* to the dispatcher; cs->rip is set */
 u64  wrap_eip(const struct tctx *t, const struct insn *i, u64 eip);	/* to the operand size */
 
 /* --- callouts --- */
@@ -140,7 +139,7 @@ void store_op_imm(struct tctx *t, int n, u32 imm);
 void raise_fault(struct tctx *t, int vector, int error);		/* ends the block */
 int  cold_exit(struct tctx *t, u8 *stub, u64 rip);		/* a cold stub that stores rip and leaves; for short_jump() */
 void short_jump(struct tctx *t, u8 *disp, int cold);		/* the short jump at disp goes to that cold stub */
-void fpu_check(struct tctx *t, const struct insn *i, int kind);	/* makes sure that FPU state is in the host's registers */
+void fpu_check(struct tctx *t);	/* makes sure that FPU state is in the host's registers */
 
 /* --- ident.c --- */
 /* Emits the instruction with registers renamed; a memory operand becomes `m` (if mem). gpr_subst, when >= 0, is the GPR of ModRM.reg. */

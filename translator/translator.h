@@ -34,7 +34,6 @@ enum tr_exit {
 	TR_EXIT_PEND,	/* cs->go is 0; cs->rip is the next instruction */
 	TR_EXIT_STEP,	/* MK_STEP: one instruction is done */
 	TR_EXIT_AGAIN,	/* state or mode changed: run again from cs->rip */
-	TR_EXIT_HLT,	/* never from the translator itself; reserved for the monitor's use */
 	TR_EXIT_SHADOW,	/* STI or POPF enabled interrupts while one is waiting: run one instruction (STI: exit_arg 1) or none (POPF: 0),
 			 * then take it */
 };
@@ -103,7 +102,6 @@ void tr_abandoned(struct translator *tr);
  * Cheap when the page holds no code. */
 void tr_write_notify(struct translator *tr, gpa_t gpa, u32 len);
 bool tr_overlaps_code(struct translator *tr, gpa_t gpa, u32 len);	/* would tr_write_notify() drop something? */
-bool tr_page_has_code(struct translator *tr, gpa_t gpa);
 /* Drops every block. */
 void tr_flush(struct translator *tr);
 
