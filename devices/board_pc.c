@@ -14,7 +14,7 @@
 #include "devices/emulated/debugexit.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
-#include "devices/emulated/pci.h"
+#include "devices/pci.h"
 #include "devices/emulated/pic.h"
 #include "devices/emulated/pit.h"
 #include "devices/emulated/port92.h"

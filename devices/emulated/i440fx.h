@@ -4,7 +4,7 @@
 #ifndef RF_I440FX_H
 #define RF_I440FX_H
 #include "devices/device.h"
-#include "devices/emulated/pci.h"
+#include "devices/pci.h"
 
 struct i440fx {
 	struct device dev;

@@ -2,7 +2,7 @@
  * test_device.c - field tables are complete: a chip driven at random and copied through its table behaves as the original.
  */
 /* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o
- * devices/emulated/port92.o devices/emulated/pci.o devices/emulated/i440fx.o devices/emulated/uart.o
+ * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o
  * tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include "devices/chardev.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
-#include "devices/emulated/pci.h"
+#include "devices/pci.h"
 #include "devices/emulated/pic.h"
 #include "devices/emulated/pit.h"
 #include "devices/emulated/port92.h"

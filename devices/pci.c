@@ -5,7 +5,8 @@
  * A function is a table of 256 bytes and two masks; all behaviour beyond that hangs on `written` and `bar_moved`. Only a doubleword
  * access reaches CONFADD; byte accesses in its place are ordinary ports, of which CF9h is the reset control register.
  */
-#include "devices/emulated/pci.h"
+#include "devices/pci.h"
+#include "monitor/bus.h"
 #include <string.h>
 
 #define ENABLE 0x80000000u
@@ -16,6 +17,7 @@
 static const struct field pci_fields[] = {
 	FIELD(struct pci, address, FIELD_U32),
 	FIELD(struct pci, reset_control, FIELD_U8),
+	FIELD_ARRAY(struct pci, intx_slots, FIELD_U32),
 	FIELD_END
 };
 
@@ -41,6 +43,7 @@ void pci_func_init(struct pci_func *f, u16 vendor, u16 device, u8 revision, u32 
 	f->writable[PCI_INT_LINE] = 0xff;
 	for (int i = 0; i < PCI_BARS; i++)
 		f->bar_at[i] = NOWHERE;
+	f->rom_at = NOWHERE;
 }
 
 void pci_func_bar(struct pci_func *f, int n, u32 size, u8 type)
@@ -49,6 +52,66 @@ void pci_func_bar(struct pci_func *f, int n, u32 size, u8 type)
 	put(&f->config[PCI_BAR + 4 * n], type, 4);
 	put(&f->writable[PCI_BAR + 4 * n], ~(size - 1), 4);
 	f->writable[PCI_COMMAND] |= type & 1 ? PCI_COMMAND_IO : PCI_COMMAND_MEM;
+}
+
+void pci_func_bar_ops(struct pci_func *f, int n, const struct bus_ops *ops, void *dev)
+{
+	f->bar_ops[n] = ops;
+	f->bar_dev[n] = dev;
+}
+
+void pci_func_rom(struct pci_func *f, const u8 *rom, u32 size)
+{
+	f->rom = rom;
+	f->rom_size = size;
+	put(&f->writable[PCI_ROM], ~(size - 1) | PCI_ROM_ENABLE, 4);
+	f->writable[PCI_COMMAND] |= PCI_COMMAND_MEM;
+}
+
+/* --- where the registers answer --- */
+
+static u32 rom_read(void *dev, u32 offset, int size)
+{
+	const struct pci_func *f = dev;
+	return offset + (u32)size <= f->rom_size ? get(f->rom + offset, size) : ~0u;
+}
+
+static const struct bus_ops rom_ops = { rom_read, NULL, 4 };
+
+/* A place that is taken already stays with whom has it; the function does not answer there. */
+static void move_bar(struct pci_func *f, int n, u64 at)
+{
+	struct vm *vm = f->bus ? f->bus->dev.vm : NULL;
+	f->bar_at[n] = at;
+	if (f->bar_ops[n] && vm) {
+		if (at == NOWHERE)
+			bus_remove(vm, f->bar_dev[n]);
+		else if (f->config[PCI_BAR + 4 * n] & 1)
+			bus_add_io(vm, f->name, (u16)at, f->bar_size[n], f->bar_ops[n], f->bar_dev[n]);
+		else
+			bus_add_mmio(vm, f->name, at, f->bar_size[n], f->bar_ops[n], f->bar_dev[n]);
+	}
+	if (f->bar_moved)
+		f->bar_moved(f, n, at);
+}
+
+static void move_rom(struct pci_func *f, u64 at)
+{
+	struct vm *vm = f->bus ? f->bus->dev.vm : NULL;
+	f->rom_at = at;
+	if (!vm)
+		return;
+	if (at == NOWHERE)
+		bus_remove(vm, f);
+	else
+		bus_add_mmio(vm, f->name, at, f->rom_size, &rom_ops, f);
+}
+
+static u64 rom_address(const struct pci_func *f)
+{
+	u32 reg = get(&f->config[PCI_ROM], 4), at = reg & ~(f->rom_size - 1);
+	bool on = f->rom && (reg & PCI_ROM_ENABLE) && (f->config[PCI_COMMAND] & PCI_COMMAND_MEM);
+	return on && at && at != ~(f->rom_size - 1) ? at : NOWHERE;
 }
 
 static u64 bar_address(const struct pci_func *f, int n)
@@ -72,11 +135,44 @@ static void update_bars(struct pci_func *f)
 			u64 at = bar_address(f, n);
 			if (at == f->bar_at[n])
 				continue;
-			f->bar_at[n] = pass ? at : NOWHERE;
-			if (f->bar_moved)
-				f->bar_moved(f, n, f->bar_at[n]);
+			if (pass || f->bar_at[n] != NOWHERE)
+				move_bar(f, n, pass ? at : NOWHERE);
 		}
+		u64 rom = rom_address(f);
+		if (rom != f->rom_at && (pass || f->rom_at != NOWHERE))
+			move_rom(f, pass ? rom : NOWHERE);
 	}
+}
+
+/* --- interrupts --- */
+
+/* The wires of a mainboard: INTA# of slot n is input (n + 3) mod 4 of the router, as on other PCs with this chip set. */
+static void update_intx(struct pci_func *f)
+{
+	struct pci *p = f->bus;
+	if (f->intx)
+		f->config[PCI_STATUS] |= PCI_STATUS_INTX;
+	else
+		f->config[PCI_STATUS] &= (u8)~PCI_STATUS_INTX;
+	if (!p || !f->config[PCI_INT_PIN])
+		return;
+	int input = (f->slot + f->config[PCI_INT_PIN] - 2) & 3;
+	bool level = false;
+	for (int i = 0; i < 8; i++) {
+		const struct pci_func *o = p->func[f->slot][i];
+		if (o && o->config[PCI_INT_PIN] == f->config[PCI_INT_PIN])
+			level |= o->intx && !(get(&o->config[PCI_COMMAND], 2) & PCI_COMMAND_NO_INTX);
+	}
+	p->intx_slots[input] = level ? p->intx_slots[input] | 1u << f->slot : p->intx_slots[input] & ~(1u << f->slot);
+	line_set(&p->intx[input], p->intx_slots[input] != 0);
+}
+
+void pci_func_intx(struct pci_func *f, bool level)
+{
+	if (f->intx == level)
+		return;
+	f->intx = level;
+	update_intx(f);
 }
 
 void pci_func_reset(struct pci_func *f)
@@ -86,12 +182,17 @@ void pci_func_reset(struct pci_func *f)
 		f->config[PCI_COMMAND + i] &= (u8)~f->writable[PCI_COMMAND + i];
 	for (int i = PCI_BAR; i < PCI_BAR + 4 * PCI_BARS; i++)
 		f->config[i] &= (u8)~f->writable[i];
+	for (int i = PCI_ROM; i < PCI_ROM + 4; i++)
+		f->config[i] &= (u8)~f->writable[i];
+	f->intx = false;
 	update_bars(f);
+	update_intx(f);
 }
 
 void pci_func_loaded(struct pci_func *f)
 {
 	update_bars(f);
+	update_intx(f);
 }
 
 static void write_config(struct pci_func *f, u32 reg, u32 value, int size)
@@ -102,6 +203,8 @@ static void write_config(struct pci_func *f, u32 reg, u32 value, int size)
 		*at = (u8)(((*at & ~writable) | (byte & writable)) & ~(byte & clears));
 	}
 	update_bars(f);
+	if (reg < PCI_COMMAND + 2 && reg + (u32)size > PCI_COMMAND)
+		update_intx(f);
 	if (f->written)
 		f->written(f, reg, size);
 }
@@ -112,6 +215,11 @@ void pci_add(struct pci *p, int slot, int function, struct pci_func *f)
 {
 	bug_on(p->func[slot][function], "two functions at PCI %02x.%d", slot, function);
 	p->func[slot][function] = f;
+	f->bus = p;
+	f->slot = (u8)slot;
+	f->function = (u8)function;
+	if (!f->name)
+		f->name = "pci";
 	if (function)	/* a multi-function device says so in its function 0 */
 		p->func[slot][0]->config[PCI_HEADER] |= 0x80;
 }
@@ -171,8 +279,16 @@ static void pci_reset(void *dev)
 	p->reset_control = 0;
 }
 
+static void pci_loaded(void *dev)
+{
+	struct pci *p = dev;
+	for (int i = 0; i < 4; i++)
+		line_set(&p->intx[i], p->intx_slots[i] != 0);
+}
+
 static const struct device_class pci_class = {
 	.name = "pci", .what = "PCI configuration ports", .version = 1, .fields = pci_fields, .reset = pci_reset,
+	.loaded = pci_loaded,
 };
 
 void pci_init(struct pci *p, struct vm *vm, const char *id)

@@ -1,0 +1,38 @@
+/*
+ * blockdev.h - a drive's medium: asynchronous requests on an image, in order of submission where they overlap, several in flight.
+ *
+ * The chip submits on the vCPU thread; a worker thread does the host I/O; `done` runs on the vCPU thread at a block boundary.
+ * A write that the host refuses (disk full, I/O error) pauses the machine with a sentence, and is tried again when it goes on.
+ */
+#ifndef RF_BLOCKDEV_H
+#define RF_BLOCKDEV_H
+#include "monitor/lib/types.h"
+
+struct vm;
+struct image;
+struct blockdev;
+enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD };
+struct blk_req {
+	enum blk_op op;
+	u64 offset;		/* bytes */
+	u32 len;		/* bytes */
+	void *buf;		/* the chip's; untouched by it until done */
+	void (*done)(struct blk_req *req, int error);	/* error: 0 or an errno; reads only, see above */
+	void *arg;
+	struct blk_req *next;	/* blockdev's */
+};
+struct blk_stats { u64 reads, writes, flushes, read_bytes, write_bytes; };
+
+/* Takes the image over; NULL image: an empty drive with removable media. NULL: out of memory. */
+struct blockdev *blockdev_init(struct vm *vm, const char *id, struct image *im);
+void blockdev_fini(struct blockdev *b);		/* waits for what is in flight, flushes, closes the image */
+void blockdev_submit(struct blockdev *b, struct blk_req *req);
+/* Removable media; vCPU thread. `changed` tells the chip. The old image is flushed and closed. */
+void blockdev_change(struct blockdev *b, struct image *im);
+void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg);
+bool blockdev_present(const struct blockdev *b);
+bool blockdev_readonly(const struct blockdev *b);
+u64  blockdev_size(const struct blockdev *b);
+const char *blockdev_id(const struct blockdev *b);
+void blockdev_stats(const struct blockdev *b, struct blk_stats *out);
+#endif
