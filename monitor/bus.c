@@ -93,7 +93,7 @@ static void mark_pages(struct vm *vm, u64 first, u64 len, enum mem_kind from, en
 	u64 end = first + len - 1;
 
 	for (u64 p = first >> PAGE_SHIFT; p <= end >> PAGE_SHIFT && p < 1u << 20; p++)
-		if (mem_kind(vm->mem, p << PAGE_SHIFT) == from)
+		if (mem_kind_below(vm->mem, p << PAGE_SHIFT) == from)
 			mem_set_kind(vm, p << PAGE_SHIFT, PAGE_SIZE, to);
 }
 

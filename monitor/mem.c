@@ -3,9 +3,11 @@
  *
  * RAM is one sealed memfd mapped once between guards; RAM at guest-physical address g is ram + g, so the part of it that lies under
  * the PC's hole (640 KiB to 1 MiB) is reachable as soon as the board makes those pages RAM (shadowing).
- * Invariants: pages of kind MEM_RAM lie below ram_size. Whoever changes what a page is goes through mem_set_kind() or mem_map_rom(),
- * which drop the code made from it and empty the virtual TLB. Every write to RAM that does not go through a write entry
- * of the virtual TLB ends in mmu_phys_written().
+ * What a low page is follows from two things: what the bus has there (`below`), and whether the host bridge sends reads or writes to
+ * the RAM instead (`shadow`).
+ * Invariants: pages of kind MEM_RAM lie below ram_size. Whoever changes what a page is ends in mem_page_update(), which drops the code made
+ * from it, and empties the virtual TLB. Every write to RAM that does not go through a write entry of the virtual TLB ends in
+ * mmu_phys_written().
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +26,8 @@
 #define HOLE_END   0x100000u
 #define A20_BIT    (1ull << 20)
 
-static const char *const kind_names[] = { [MEM_NONE] = "nothing", [MEM_RAM] = "RAM", [MEM_ROM] = "ROM", [MEM_MMIO] = "devices" };
+static const char *const kind_names[] = { [MEM_NONE] = "nothing", [MEM_RAM] = "RAM", [MEM_ROM] = "ROM", [MEM_MMIO] = "devices",
+	[MEM_DEVICE] = "RAM of a device" };
 
 static void set_kinds(struct mem *m, gpa_t gpa, u64 len, enum mem_kind kind)
 {
@@ -52,9 +55,11 @@ bool mem_init(struct vm *vm, u64 ram_size, char *err, size_t errsize)
 	m->ram = hostmem_map_file(m->memfd, ram_size);
 	m->kind = calloc(MEM_PAGES, 1);
 	m->rom = calloc(MEM_PAGES, sizeof(*m->rom));
-	if (!m->ram || !m->kind || !m->rom)
+	m->host = calloc(MEM_PAGES, sizeof(*m->host));
+	if (!m->ram || !m->kind || !m->rom || !m->host)
 		goto fail;
 	set_kinds(m, 0, HOLE_FIRST, MEM_RAM);
+	memcpy(m->below, m->kind, sizeof(m->below));
 	set_kinds(m, HOLE_END, ram_size - HOLE_END, MEM_RAM);
 	vm_trace(vm, TRACE_MEM, "mem: RAM 0 to %x and %x to %llx\n", HOLE_FIRST - 1, HOLE_END, (unsigned long long)ram_size - 1);
 	return true;
@@ -74,6 +79,7 @@ void mem_fini(struct vm *vm)
 	for (u64 i = 0; m->rom && i < MEM_PAGES; i++)
 		free(m->rom[i]);
 	free(m->rom);
+	free(m->host);
 	free(m->kind);
 	hostmem_unmap(m->ram, m->ram_size);
 	if (m->memfd >= 0)
@@ -82,9 +88,62 @@ void mem_fini(struct vm *vm)
 	vm->mem = NULL;
 }
 
-static bool has_host_page(enum mem_kind kind)
+static bool has_host_page(const struct mem *m, u64 page)
 {
-	return kind == MEM_RAM || kind == MEM_ROM;
+	return m->kind[page] == MEM_RAM || m->host[page];
+}
+
+static void flush(struct vm *vm)
+{
+	if (vm->vcpu && vm->vcpu->mmu)
+		mmu_flush_all(vm->vcpu->mmu);
+}
+
+static bool page_set(struct vm *vm, u64 page, enum mem_kind kind, u8 *host)
+{
+	struct mem *m = vm->mem;
+	bool had = has_host_page(m, page);
+
+	if (m->kind[page] == kind && m->host[page] == host)
+		return false;
+	if (had && vm->vcpu && vm->vcpu->tr)
+		tr_write_notify(vm->vcpu->tr, page << PAGE_SHIFT, PAGE_SIZE);
+	m->kind[page] = (u8)kind;
+	m->host[page] = host;
+	return had;
+}
+
+/* The page that the bus has in place of shadow RAM; NULL: none. */
+static u8 *host_below(const struct mem *m, u64 page, enum mem_kind kind)
+{
+	gpa_t gpa = page << PAGE_SHIFT;
+
+	if (kind == MEM_ROM)
+		return m->rom[page];
+	for (struct mem_device_ram *r = m->device; kind == MEM_DEVICE && r; r = r->next)
+		if (gpa - r->at < r->len)
+			return r->host + (gpa - r->at);
+	return NULL;
+}
+
+bool mem_page_update(struct vm *vm, u64 page, enum mem_kind below)
+{
+	struct mem *m = vm->mem;
+	u8 *host = host_below(m, page, below);
+
+	if (page >= MEM_LOW_PAGES)
+		return page_set(vm, page, below, host);
+	m->below[page] = (u8)below;
+	switch (m->shadow[page]) {
+	case MEM_SHADOW_READ | MEM_SHADOW_WRITE:
+		return page_set(vm, page, MEM_RAM, NULL);
+	case MEM_SHADOW_READ:
+		return page_set(vm, page, MEM_ROM, m->ram + (page << PAGE_SHIFT));
+	case MEM_SHADOW_WRITE:
+		return page_set(vm, page, MEM_SHADOW, host);
+	default:
+		return page_set(vm, page, below, host);
+	}
 }
 
 void mem_set_kind(struct vm *vm, gpa_t gpa, u64 len, enum mem_kind kind)
@@ -98,15 +157,27 @@ void mem_set_kind(struct vm *vm, gpa_t gpa, u64 len, enum mem_kind kind)
 	bug_on(kind == MEM_RAM && gpa + len > m->ram_size, "RAM beyond the memory file");
 	for (u64 p = gpa >> PAGE_SHIFT; p < (gpa + len) >> PAGE_SHIFT; p++) {
 		bug_on(kind == MEM_ROM && !m->rom[p], "ROM page without contents");
-		if (m->kind[p] == kind)
-			continue;
-		if (has_host_page(m->kind[p]) && vm->vcpu && vm->vcpu->tr)
-			tr_write_notify(vm->vcpu->tr, p << PAGE_SHIFT, PAGE_SIZE);
-		changed |= has_host_page(m->kind[p]) || has_host_page(kind);
-		m->kind[p] = (u8)kind;
+		changed |= mem_page_update(vm, p, kind);
 	}
-	if (changed && vm->vcpu && vm->vcpu->mmu)
-		mmu_flush_all(vm->vcpu->mmu);
+	if (changed)
+		flush(vm);
+}
+
+void mem_shadow(struct vm *vm, gpa_t gpa, u64 len, int shadow)
+{
+	struct mem *m = vm->mem;
+	bool changed = false;
+
+	vm_trace(vm, TRACE_MEM, "mem: %llx to %llx: RAM is %s, %s\n", (unsigned long long)gpa, (unsigned long long)(gpa + len - 1),
+		 shadow & MEM_SHADOW_READ ? "read" : "not read", shadow & MEM_SHADOW_WRITE ? "written" : "not written");
+	bug_on((gpa | len) & PAGE_MASK || gpa < HOLE_FIRST || gpa + len > HOLE_END, "shadow range %llx+%llx",
+	       (unsigned long long)gpa, (unsigned long long)len);
+	for (u64 p = gpa >> PAGE_SHIFT; p < (gpa + len) >> PAGE_SHIFT; p++) {
+		m->shadow[p] = (u8)shadow;
+		changed |= mem_page_update(vm, p, (enum mem_kind)m->below[p]);
+	}
+	if (changed)
+		flush(vm);
 }
 
 void mem_map_rom(struct vm *vm, gpa_t gpa, const void *data, u64 len)
@@ -119,6 +190,8 @@ void mem_map_rom(struct vm *vm, gpa_t gpa, const void *data, u64 len)
 
 		if (!m->rom[p])
 			m->rom[p] = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+		else if (m->host[p] == m->rom[p] && vm->vcpu && vm->vcpu->tr)
+			tr_write_notify(vm->vcpu->tr, p << PAGE_SHIFT, PAGE_SIZE);
 		bug_on(!m->rom[p], "no host memory for a ROM page");
 		memcpy(m->rom[p], (const u8 *)data + off, PAGE_SIZE);
 	}
@@ -128,15 +201,14 @@ void mem_map_rom(struct vm *vm, gpa_t gpa, const void *data, u64 len)
 u8 *mem_host(struct vm *vm, gpa_t gpa)
 {
 	struct mem *m = vm->mem;
+	u8 *host;
 
-	switch (mem_kind(m, gpa)) {
-	case MEM_RAM:
-		return m->ram + gpa;
-	case MEM_ROM:
-		return m->rom[gpa >> PAGE_SHIFT] + (gpa & PAGE_MASK);
-	default:
+	if (gpa >> 32)
 		return NULL;
-	}
+	if (mem_kind(m, gpa) == MEM_RAM)
+		return m->ram + gpa;
+	host = m->host[gpa >> PAGE_SHIFT];
+	return host ? host + (gpa & PAGE_MASK) : NULL;
 }
 
 /* How much of an access of `left` bytes goes to the bus at once. */
@@ -166,6 +238,20 @@ void mem_read(struct vm *vm, gpa_t gpa, void *buf, u64 len)
 	}
 }
 
+/* A piece of a write, within a page that is no hole. */
+static void page_write(struct vm *vm, gpa_t gpa, const void *from, u64 n, enum mem_kind kind)
+{
+	struct mem *m = vm->mem;
+
+	if (kind == MEM_ROM)
+		return;
+	if (kind == MEM_DEVICE)
+		mem_device_written(vm, gpa);
+	memcpy(kind == MEM_DEVICE ? mem_host(vm, gpa) : m->ram + gpa, from, n);
+	if (kind != MEM_SHADOW && vm->vcpu && vm->vcpu->mmu)
+		mmu_phys_written(&vm->vcpu->cs, gpa, (u32)n);
+}
+
 void mem_write(struct vm *vm, gpa_t gpa, const void *buf, u64 len)
 {
 	const u8 *from = buf;
@@ -175,16 +261,14 @@ void mem_write(struct vm *vm, gpa_t gpa, const void *buf, u64 len)
 		u64 n = PAGE_SIZE - (gpa & PAGE_MASK);
 
 		n = n < len ? n : len;
-		if (kind == MEM_RAM) {
-			memcpy(vm->mem->ram + gpa, from, n);
-			if (vm->vcpu && vm->vcpu->mmu)
-				mmu_phys_written(&vm->vcpu->cs, gpa, (u32)n);
-		} else if (kind != MEM_ROM) {
+		if (kind == MEM_NONE || kind == MEM_MMIO) {
 			u32 v = 0;
 
 			n = bus_chunk(n);
 			memcpy(&v, from, n);
 			bus_mmio_write(vm, gpa, v, (int)n);
+		} else {
+			page_write(vm, gpa, from, n, kind);
 		}
 		from += n, gpa += n, len -= n;
 	}

@@ -44,19 +44,28 @@ static void resolve(struct cpu_state *cs, gla_t lin, int acc, struct walk *w)
 	cpu_raise(cs, VEC_PF, (int)w->error);
 }
 
+/* Can there be an entry for this? What stands against a write entry is done now: a trusted page table is trusted no more, a clean page
+ * of a device becomes dirty. */
+static bool fillable(struct mmu *mmu, gpa_t gpa, bool write)
+{
+	u64 gpage = gpa >> PAGE_SHIFT;
+	enum mem_kind kind = mem_kind(mmu->mem, gpa);
+
+	if (write && kind == MEM_RAM && mmu->trap[gpage] == TRAP_PT)
+		vt_untrack(mmu, (u32)gpage);
+	if (write && ((kind != MEM_RAM && kind != MEM_DEVICE) || mmu->trap[gpage]))
+		return false;
+	if (write && kind == MEM_DEVICE)
+		mem_device_written(mmu->vcpu->vm, gpa);
+	return mem_host(mmu->vcpu->vm, gpa);
+}
+
 /* Fills an entry for a resolved address, making room if need be; 0 if there is none to have. */
 static u64 fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w)
 {
-	u64 gpage = w->gpa >> PAGE_SHIFT, delta;
-	enum mem_kind kind = mem_kind(mmu->mem, w->gpa);
+	u64 delta;
 
-	if (vt_watched(mmu, (u32)(lin >> PAGE_SHIFT), 1))
-		return 0;
-	if ((acc & ACC_WRITE) && kind == MEM_RAM && mmu->trap[gpage] == TRAP_PT)
-		vt_untrack(mmu, (u32)gpage);
-	if (kind != MEM_RAM && (kind != MEM_ROM || (acc & ACC_WRITE)))
-		return 0;
-	if ((acc & ACC_WRITE) && mmu->trap[gpage])
+	if (vt_watched(mmu, (u32)(lin >> PAGE_SHIFT), 1) || !fillable(mmu, w->gpa, acc & ACC_WRITE))
 		return 0;
 	delta = vt_fill(mmu, lin, acc, w, false);
 	if (delta)
@@ -67,11 +76,10 @@ static u64 fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w)
 
 /* --- the slow path of translated code --- */
 
+/* A device's registers are read only if the guest reads. */
 static bool reads_data(const struct mmu *mmu, gpa_t gpa, u32 info)
 {
-	enum mem_kind kind = mem_kind(mmu->mem, gpa);
-
-	return kind == MEM_RAM || kind == MEM_ROM || (info & MEM_READ);	/* a device is read only if the guest reads */
+	return (info & MEM_READ) || mem_host(mmu->vcpu->vm, gpa);
 }
 
 static u64 bounce(struct cpu_state *cs, struct mmu *mmu, gla_t lin, u32 info, const struct commit_piece piece[2])
@@ -169,6 +177,8 @@ const u8 *mmu_fetch(struct cpu_state *cs, gla_t lin, gpa_t *gpa, bool probe)
 	host = mem_host(mmu->vcpu->vm, w.gpa);
 	if (!host)
 		return NULL;
+	if (mem_kind(mmu->mem, w.gpa) == MEM_DEVICE)
+		mem_device_at(mmu->mem, w.gpa)->fetched = true;
 	if (!vt_record(mmu, h, page, 1, VT_CODE, &w, false)) {
 		vt_clear_half(mmu, h);
 		vt_record(mmu, h, page, 1, VT_CODE, &w, false);
@@ -267,7 +277,7 @@ u8 *mmu_host(struct cpu_state *cs, gla_t lin, int acc)
 
 	lin = wrap(cs, lin);
 	host = lookup(mmu, lin, acc);
-	if (host || !try_resolve(cs, lin, acc, &w) || mem_kind(mmu->mem, w.gpa) != MEM_RAM)
+	if (host || !try_resolve(cs, lin, acc, &w))
 		return host;
 	delta = fill(mmu, lin, acc, &w);
 	return delta ? (u8 *)(delta + lin) : NULL;

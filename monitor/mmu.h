@@ -25,6 +25,9 @@ void mmu_mode_changed(struct cpu_state *cs);	/* CR0.PG/WP, CR4.PSE/PAE/PGE/SMEP,
 void mmu_invlpg(struct cpu_state *cs, gla_t lin);
 void mmu_flush_all(struct mmu *mmu);		/* A20, memory map changes */
 
+/* Pages of a device's RAM, [gpa, gpa+len), at `host`: writes to them take the slow path from now on, with `reads` reads too. */
+void mmu_device_purge(struct mmu *mmu, gpa_t gpa, const u8 *host, u64 len, bool reads);
+
 /* Implementations of tr_ops */
 const u8 *mmu_fetch(struct cpu_state *cs, gla_t lin, gpa_t *gpa, bool probe);
 void mmu_code_page(struct cpu_state *cs, gpa_t page, bool has_code);
@@ -44,7 +47,7 @@ void mmu_write(struct cpu_state *cs, gla_t lin, u64 value, int size, int acc);
 void mmu_probe(struct cpu_state *cs, gla_t lin, u32 len, int acc);
 /* These linear pages (at most 4) must not be in any table from now on: their accesses are watched (watch.c). */
 void mmu_watch(struct cpu_state *cs, const u32 *page, int count);
-/* Host pointer for the bytes from lin to the end of its page when that is plain RAM that may be accessed so, else NULL (no fault).
+/* Host pointer for the bytes from lin to the end of its page when that is memory that may be accessed so, else NULL (no fault).
  * For string loops. A write pointer is given only for pages without code. */
 u8  *mmu_host(struct cpu_state *cs, gla_t lin, int acc);
 /* Page walk without side effects, for the debugger and tests: false if not mapped. */

@@ -158,47 +158,85 @@ void mmu_watch(struct cpu_state *cs, const u32 *page, int count)
 
 /* --- write protection of guest-physical pages --- */
 
-static void purge_at(struct mmu *mmu, u32 page)
-{
-	for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
-		for (int u = 0; u < 2; u++) {
-			struct vt_half *h = &mmu->space[i]->half[u];
+/* A range of host memory whose entries are to go. */
+struct purge { u64 lo, len; u8 flags; };
 
-			if (vt_touched(h, 1, page >> (REGION_SHIFT - PAGE_SHIFT)))
-				*vtlb_write_entry(h->table, page << PAGE_SHIFT) = 0;
-		}
+static void purge_entry(u64 *entry, u32 page, const struct purge *what)
+{
+	if (*entry && *entry + ((u64)page << PAGE_SHIFT) - what->lo < what->len)
+		*entry = 0;
 }
 
-static void purge_half(struct mmu *mmu, struct vt_half *h, u32 gpage)
+static void purge_page(struct vt_half *h, u32 page, const struct purge *what)
 {
-	u64 host = (u64)mmu->mem->ram + ((u64)gpage << PAGE_SHIFT);
+	if ((what->flags & VT_WRITE) && vt_touched(h, 1, page >> (REGION_SHIFT - PAGE_SHIFT)))
+		purge_entry(vtlb_write_entry(h->table, page << PAGE_SHIFT), page, what);
+	if ((what->flags & VT_READ) && vt_touched(h, 0, page >> (REGION_SHIFT - PAGE_SHIFT)))
+		purge_entry(vtlb_read_entry(h->table, page << PAGE_SHIFT), page, what);
+}
 
+static void purge_at(struct mmu *mmu, u32 page, const struct purge *what)
+{
+	for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
+		for (int u = 0; u < 2; u++)
+			purge_page(&mmu->space[i]->half[u], page, what);
+}
+
+static void purge_half(struct vt_half *h, const struct purge *what)
+{
 	for (u32 i = 1; i < h->rec_top; i++) {
 		const struct vt_rec *r = &h->rec[i];
 
-		for (u32 p = r->page; (r->flags & VT_WRITE) && p < r->page + r->run; p++) {
-			u64 *write = vtlb_write_entry(h->table, p << PAGE_SHIFT);
-
-			if (*write + ((u64)p << PAGE_SHIFT) == host)
-				*write = 0;
-		}
+		for (u32 p = r->page; (r->flags & what->flags) && p < r->page + r->run; p++)
+			purge_page(h, p, what);
 	}
 }
 
-void vt_purge_writes(struct mmu *mmu, u32 gpage)
+static void purge_everywhere(struct mmu *mmu, const struct purge *what)
+{
+	for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
+		for (int u = 0; u < 2; u++)
+			purge_half(&mmu->space[i]->half[u], what);
+}
+
+/* Goes through the linear pages that are known to hold entries of a guest-physical page. False: they are too many to be known. */
+static bool purge_known(struct mmu *mmu, u64 gpage, const struct purge *what)
 {
 	u64 e = mmu->rmap[gpage];
 
-	mmu->rmap[gpage] = 0;
-	if (e & RMAP_MANY) {
-		for (int i = 0; i < VT_SPACES && mmu->space[i]; i++)
-			for (int u = 0; u < 2; u++)
-				purge_half(mmu, &mmu->space[i]->half[u], gpage);
-		return;
-	}
+	if (e & RMAP_MANY)
+		return false;
 	for (; e; e >>= RMAP_SLOT_BITS)
 		if (e & RMAP_SLOT_MASK)
-			purge_at(mmu, (u32)(e & RMAP_SLOT_MASK) - 1);
+			purge_at(mmu, (u32)(e & RMAP_SLOT_MASK) - 1, what);
+	return true;
+}
+
+/* Of a device's page rmap also knows the read entries, which stay. */
+void vt_purge_writes(struct mmu *mmu, u32 gpage)
+{
+	struct purge what = { (u64)mem_host(mmu->vcpu->vm, (gpa_t)gpage << PAGE_SHIFT), PAGE_SIZE, VT_WRITE };
+
+	if (!purge_known(mmu, gpage, &what))
+		purge_everywhere(mmu, &what);
+	if (mem_kind(mmu->mem, (gpa_t)gpage << PAGE_SHIFT) == MEM_RAM)
+		mmu->rmap[gpage] = 0;
+}
+
+void mmu_device_purge(struct mmu *mmu, gpa_t gpa, const u8 *host, u64 len, bool reads)
+{
+	struct purge what = { (u64)host, len, VT_WRITE | (reads ? VT_READ : 0) };
+	bool known = true;
+
+	for (u64 p = gpa >> PAGE_SHIFT; p < (gpa + len) >> PAGE_SHIFT; p++) {
+		if (mem_kind(mmu->mem, p << PAGE_SHIFT) != MEM_DEVICE || mmu->mem->host[p] != host + ((p << PAGE_SHIFT) - gpa))
+			continue;	/* something else is in front */
+		known &= purge_known(mmu, p, &what);
+		if (reads)
+			mmu->rmap[p] = 0;
+	}
+	if (!known)
+		purge_everywhere(mmu, &what);
 }
 
 void mmu_code_page(struct cpu_state *cs, gpa_t page, bool has_code)
@@ -206,7 +244,7 @@ void mmu_code_page(struct cpu_state *cs, gpa_t page, bool has_code)
 	struct mmu *mmu = mmu_of(cs);
 	u32 gpage = (u32)(page >> PAGE_SHIFT);
 
-	if (mem_kind(mmu->mem, page) != MEM_RAM && has_code)
+	if (mem_kind(mmu->mem, page) != MEM_RAM && mem_kind(mmu->mem, page) != MEM_DEVICE && has_code)
 		return;
 	if (!has_code) {
 		mmu->trap[gpage] &= (u8)~TRAP_CODE;

@@ -149,24 +149,55 @@ static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int
 	return delta;
 }
 
+/* RAM of a device. Its read entries are remembered too, so that a window can be moved without emptying everything. */
+static u64 fill_device(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int acc, const struct walk *w, bool quick)
+{
+	u64 delta = (u64)mmu->mem->host[gpage] - ((u64)page << PAGE_SHIFT);
+	u32 region = page >> (REGION_SHIFT - PAGE_SHIFT);
+	bool write = w->write_ok && !mmu->trap[gpage] && *mem_device_dirty(mmu->mem, gpage << PAGE_SHIFT);
+
+	if ((acc & ACC_WRITE) && !write)
+		return 0;
+	if (!vt_record(mmu, h, page, 1, VT_READ | (w->write_ok ? VT_WRITE : 0), w, quick))
+		return 0;
+	rmap_add(mmu, (u32)gpage, page);
+	touch(h, 0, region);
+	*vtlb_read_entry(h->table, page << PAGE_SHIFT) = delta;
+	if (write) {
+		touch(h, 1, region);
+		*vtlb_write_entry(h->table, page << PAGE_SHIFT) = delta;
+	}
+	return delta;
+}
+
+/* A page that is read from its host page, and not written through the tables. */
+static u64 fill_read_only(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int acc, const struct walk *w, bool quick)
+{
+	u64 host = (u64)mmu->mem->host[gpage], delta = host - ((u64)page << PAGE_SHIFT);
+
+	if (!host || (acc & ACC_WRITE) || !vt_record(mmu, h, page, 1, VT_READ, w, quick))
+		return 0;
+	touch(h, 0, page >> (REGION_SHIFT - PAGE_SHIFT));
+	*vtlb_read_entry(h->table, page << PAGE_SHIFT) = delta;
+	return delta;
+}
+
 u64 vt_fill(struct mmu *mmu, gla_t lin, int acc, const struct walk *w, bool quick)
 {
 	struct vt_half *h = vt_half(mmu, acc);
 	u32 page = (u32)(lin >> PAGE_SHIFT);
-	u64 gpage = w->gpa >> PAGE_SHIFT, delta;
+	u64 gpage = w->gpa >> PAGE_SHIFT;
 
 	if (vt_watched(mmu, page, 1))
 		return 0;
 	switch (mem_kind(mmu->mem, w->gpa)) {
 	case MEM_RAM:
 		return fill_ram(mmu, h, page, gpage, acc, w, quick);
+	case MEM_DEVICE:
+		return fill_device(mmu, h, page, gpage, acc, w, quick);
 	case MEM_ROM:
-		if ((acc & ACC_WRITE) || !vt_record(mmu, h, page, 1, VT_READ, w, quick))
-			return 0;
-		delta = (u64)mmu->mem->rom[gpage] - ((u64)page << PAGE_SHIFT);
-		touch(h, 0, page >> (REGION_SHIFT - PAGE_SHIFT));
-		*vtlb_read_entry(h->table, page << PAGE_SHIFT) = delta;
-		return delta;
+	case MEM_SHADOW:
+		return fill_read_only(mmu, h, page, gpage, acc, w, quick);
 	default:
 		return 0;
 	}

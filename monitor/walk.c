@@ -4,7 +4,7 @@
  * Entries are checked top down as the SDM orders it (vol. 3, 4.7): not present, then reserved bits, at each level; rights, which
  * combine all levels, at the end. Accessed and dirty bits are set when the translation has succeeded, by locked ORs
  * as the processor does it: A in every entry used, D in the last one for writes only. A walk that faults changes nothing.
- * Page tables outside RAM and ROM read as all ones, as everything there does.
+ * Page tables outside RAM and ROM read as all ones, as everything there does; so do those in a device's RAM, which may be moved.
  */
 /* cflags: -mgeneral-regs-only */
 #include "monitor/mem.h"
@@ -61,11 +61,15 @@ void walk_setup(struct walk_env *env, const struct cpu_state *cs)
 
 static inline __attribute__((always_inline)) const void *entry_host(const struct walk_env *env, gpa_t gpa)
 {
+	const u8 *host;
+
 	switch (mem_kind(env->mem, gpa)) {
 	case MEM_RAM:
 		return env->mem->ram + gpa;
 	case MEM_ROM:
-		return env->mem->rom[gpa >> PAGE_SHIFT] + (gpa & PAGE_MASK);
+	case MEM_SHADOW:
+		host = env->mem->host[gpa >> PAGE_SHIFT];
+		return host ? host + (gpa & PAGE_MASK) : (const u8 *)nowhere;
 	default:
 		return nowhere;
 	}

@@ -2,7 +2,7 @@
  * test_mmu.c - the virtual TLB as translated code and the monitor see it: fills, faults, page crossings, devices, code pages, INVLPG, and
  * CR3 switches with page tables that changed meanwhile.
  */
-/* objs: monitor/mem.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
+/* objs: monitor/mem.o monitor/mem_device.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
  * monitor/mmu_fill.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
 #include <stdarg.h>
 #include <stddef.h>
@@ -418,6 +418,146 @@ static void devices(void **state)
 	assert_int_equal(rd(0xf0000), 0);
 }
 
+/* The four ways that the host bridge can route reads and writes of a page with ROM on the bus. */
+static void shadowing(void **state)
+{
+	static u8 rom[8192] = { 1, 2, 3, 4 };
+	gpa_t gpa;
+
+	mem_map_rom(&fx.vm, 0xf0000, rom, 8192);
+	assert_int_equal(rd(0xf0000), 0x04030201);
+	mem_shadow(&fx.vm, 0xf0000, 4096, MEM_SHADOW_WRITE);
+	assert_int_equal(rd(0xf0000), 0x04030201);
+	wr(0xf0000, 0x55);
+	wr(0xf0ffe, 0x11227788);		/* the second half is ROM */
+	assert_int_equal(rd(0xf0000), 0x04030201);
+	assert_true(filled(0xf0000, false) && !filled(0xf0000, true));
+	assert_int_equal(get32(0xf0000), 0x55);
+	assert_int_equal(get32(0xf0ffc), 0x77880000);
+	mem_shadow(&fx.vm, 0xf0000, 4096, MEM_SHADOW_READ);
+	assert_false(filled(0xf0000, false));
+	assert_int_equal(rd(0xf0000), 0x55);
+	wr(0xf0000, 0x66);
+	assert_int_equal(rd(0xf0000), 0x55);
+	mem_shadow(&fx.vm, 0xf0000, 4096, MEM_SHADOW_READ | MEM_SHADOW_WRITE);
+	wr(0xf0000, 0x77);
+	assert_true(filled(0xf0000, true));
+	assert_int_equal(rd(0xf0000), 0x77);
+	assert_ptr_equal(mmu_fetch(cs, 0xf0000, &gpa, false), ram_at(0xf0000));
+	fx.vcpu->tr = (struct translator *)1;
+	mem_shadow(&fx.vm, 0xf0000, 4096, MEM_SHADOW_NONE);
+	assert_int_equal(fx.notified, 0xf0000);
+	assert_int_equal(fx.notifies, 1);
+	fx.vcpu->tr = NULL;
+	assert_int_equal(rd(0xf0000), 0x04030201);
+	/* With nothing on the bus: the same, all ones */
+	mem_shadow(&fx.vm, 0xc8000, 4096, MEM_SHADOW_WRITE);
+	wr(0xc8000, 1);
+	assert_int_equal(rd(0xc8000), 0xffffffff);
+	assert_null(mmu_fetch(cs, 0xc8000, &gpa, false));
+	mem_shadow(&fx.vm, 0xc8000, 4096, MEM_SHADOW_READ);
+	assert_int_equal(rd(0xc8000), 1);
+	mem_map_rom(&fx.vm, 0xc8000, rom, 4096);		/* behind the shadow */
+	assert_int_equal(rd(0xc8000), 1);
+	mem_shadow(&fx.vm, 0xc8000, 4096, MEM_SHADOW_NONE);
+	assert_int_equal(rd(0xc8000), 0x04030201);
+}
+
+static int writes_seen;
+static void count_write(void *arg) { writes_seen++; }
+
+static void device_ram(void **state)
+{
+	static u8 host[8 * 4096] __attribute__((aligned(4096)));
+	static u8 dirty[8], none[8];
+	struct mem_device_ram r = { .host = host, .len = sizeof(host), .dirty = dirty, .written = count_write }, twin = r;
+	u8 *at;
+	gpa_t gpa;
+
+	writes_seen = 0;
+	cs->cr0 = 1;		/* no paging */
+	mmu_mode_changed(cs);
+	host[0] = 7;
+	mem_map_device_ram(&fx.vm, &r, 0xe0000000);
+	assert_int_equal(rd(0xe0000000), 7);
+	assert_true(filled(0xe0000000, false) && !filled(0xe0000000, true));
+	assert_true(mmu_fill(cs, 0xe0000004, 4 | MEM_WRITE) == 0);	/* the log needs C code */
+	u64 delta = mmu_slow(cs, 0xe0000004, 4 | MEM_WRITE);
+	assert_ptr_equal(delta + 0xe0000000, host);
+	assert_int_equal(dirty[0], 1);
+	assert_int_equal(writes_seen, 1);
+	assert_true(filled(0xe0000000, true));
+	wr(0xe0000ffe, 0xaabbccdd);		/* crosses into the next page */
+	assert_memory_equal(host + 0xffe, "\xdd\xcc\xbb\xaa", 4);
+	assert_int_equal(dirty[1], 1);
+	assert_int_equal(writes_seen, 2);
+	at = mmu_host(cs, 0xe0003000, ACC_WRITE);
+	assert_ptr_equal(at, host + 0x3000);
+	assert_int_equal(dirty[3], 1);
+	/* Clean: the write entry is gone, the read entry is not. */
+	mem_device_ram_clean(&fx.vm, &r, 0, 100);
+	assert_memory_equal(dirty, none, 8);
+	assert_true(filled(0xe0000000, false) && !filled(0xe0000000, true) && !filled(0xe0003000, true));
+	wr(0xe0003000, 1);
+	assert_int_equal(dirty[3], 1);
+	assert_int_equal(writes_seen, 4);
+	mem_write(&fx.vm, 0xe0004000, "x", 1);		/* by a device */
+	assert_int_equal(dirty[4], 1);
+	assert_int_equal(host[0x4000], 'x');
+	/* A second window on the same memory, which is then moved */
+	mem_map_device_ram(&fx.vm, &twin, 0xa0000);
+	wr(0xa3000, 2);
+	assert_int_equal(rd(0xe0003000), 2);
+	mem_unmap_device_ram(&fx.vm, &twin);
+	assert_false(filled(0xa3000, false) || filled(0xa3000, true));
+	assert_true(filled(0xe0003000, true));
+	assert_int_equal(rd(0xa3000), 0xffffffff);
+	twin.host = host + 4096;
+	twin.len = 4096;
+	mem_map_device_ram(&fx.vm, &twin, 0xa0000);
+	assert_int_equal(rd(0xa0000), 0xaabb);
+	mem_shadow(&fx.vm, 0xa0000, 0x20000, 3);		/* SMRAM in front of it */
+	wr(0xa0000, 3);
+	mem_unmap_device_ram(&fx.vm, &twin);
+	mem_shadow(&fx.vm, 0xa0000, 0x20000, 0);
+	assert_int_equal(rd(0xa0000), 0xffffffff);
+	/* Code */
+	assert_ptr_equal(mmu_fetch(cs, 0xe0005000, &gpa, false), host + 0x5000);
+	wr(0xe0005000, 1);
+	mmu_code_page(cs, 0xe0005000, true);
+	assert_false(filled(0xe0005000, true));
+	fx.notifies = 0;
+	wr(0xe0005000, 1);
+	assert_int_equal(fx.notifies, 1);
+	mem_unmap_device_ram(&fx.vm, &r);
+	assert_null(mmu_fetch(cs, 0xe0005000, &gpa, false));
+	assert_int_equal(rd(0xe0000000), 0xffffffff);
+	/* In front of RAM, and beyond the end of it all */
+	mem_map_device_ram(&fx.vm, &r, 0x300000);
+	wr(0x300000, 5);
+	assert_int_equal(get32(0x300000), 5);
+	mem_unmap_device_ram(&fx.vm, &r);
+	mem_map_device_ram(&fx.vm, &r, 0xfffff000);
+	wr(0xfffff000, 6);
+	assert_int_equal(host[0], 6);
+	mem_unmap_device_ram(&fx.vm, &r);
+	assert_int_equal(rd(0x300000), 5);
+	/* Many linear pages of one */
+	mem_map_device_ram(&fx.vm, &r, 0xe0000000);
+	set_paging(cs, PD_A, CR4_PSE, 0, true);
+	for (u32 k = 0; k < 8; k++) {
+		put32(PT + 4 * (0x200 + k), 0xe0000000 | PRW);
+		wr(0x200000 + (k << 12), k);
+		assert_true(filled(0x200000 + (k << 12), true));
+	}
+	mem_device_ram_clean(&fx.vm, &r, 0, 1);
+	for (u32 k = 0; k < 8; k++)
+		assert_true(filled(0x200000 + (k << 12), false) && !filled(0x200000 + (k << 12), true));
+	mem_unmap_device_ram(&fx.vm, &r);
+	for (u32 k = 0; k < 8; k++)
+		assert_false(filled(0x200000 + (k << 12), false));
+}
+
 static void a20_and_no_paging(void **state)
 {
 	cs->cr0 = 1;
@@ -513,6 +653,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_SPACES(fills_and_bits), WITH_SPACES(large_pages), WITH_SPACES(crossing), WITH_SPACES(rights), WITH_SPACES(switches),
 		WITH_SPACES(many_spaces), WITH_SPACES(tracked_tables), WITH_SPACES(retracked_table), WITH_SPACES(code_pages), WITH_SPACES(devices),
+		WITH_SPACES(shadowing), WITH_SPACES(device_ram),
 		WITH_SPACES(a20_and_no_paging), WITH_SPACES(new_space_inherits_code), WITH_SPACES(exhaustion), cmocka_unit_test(bad_sizes),
 	};
 

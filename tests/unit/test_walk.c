@@ -2,7 +2,7 @@
  * test_walk.c - page walks against a second model, written from the tables of SDM vol. 3, chapter 4, over every combination of the entry
  * bits that matter and of access kinds, in 32-bit, PSE and PAE paging, with and without WP and NX; error codes, A and D included.
  */
-/* objs: monitor/mem.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
+/* objs: monitor/mem.o monitor/mem_device.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
  * monitor/mmu_fill.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
 #include <stdarg.h>
 #include <stddef.h>
