@@ -19,6 +19,7 @@
 
 #include "config.h"
 #include "devices/board_pc.h"
+#include "devices/display.h"
 #include "monitor/bus.h"
 #include "monitor/clock.h"
 #include "monitor/cpuid.h"
@@ -130,6 +131,11 @@ static bool machine_init(struct machine *m, const struct cpu_model *model)
 		snprintf(m->err, sizeof(m->err), "%s", why);
 		return false;
 	}
+	vm->display = display_init(vm);
+	if (!vm->display) {
+		snprintf(m->err, sizeof(m->err), "out of memory for the picture");
+		return false;
+	}
 	if (!board_build(m))
 		return false;
 	vm->reset_hook = loader_load;
@@ -144,6 +150,7 @@ static void machine_fini(struct machine *m)
 		event_fini(vm);		/* first: after it nobody posts to the others */
 	if (m->has_board)
 		board_fini(vm);
+	display_fini(vm->display);
 	if (vm->vcpu)
 		vcpu_fini(vm->vcpu);
 	if (m->has_clock)
