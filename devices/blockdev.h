@@ -19,15 +19,21 @@ struct blk_req {
 	void *buf;		/* the chip's; untouched by it until done */
 	void (*done)(struct blk_req *req, int error);	/* error: 0 or an errno; reads only, see above */
 	void *arg;
-	struct blk_req *next;	/* blockdev's */
+	struct blk_req *next;	/* blockdev's, as the next one */
+	int error;
 };
 struct blk_stats { u64 reads, writes, flushes, read_bytes, write_bytes; };
 
-/* Takes the image over; NULL image: an empty drive with removable media. NULL: out of memory. */
+/* Takes the image over, also when it fails; NULL image: an empty drive with removable media. NULL: out of memory or threads. */
 struct blockdev *blockdev_init(struct vm *vm, const char *id, struct image *im);
-void blockdev_fini(struct blockdev *b);		/* waits for what is in flight, flushes, closes the image */
+/* The worker finishes what is in flight, flushes and ends; `done` is not called any more. Must come before event_fini(). */
+void blockdev_stop(struct blockdev *b);
+void blockdev_fini(struct blockdev *b);		/* stops, closes the image, frees */
+/* vCPU thread. A request outside the medium gives EINVAL, one on an empty drive ENOMEDIUM, a write to a read-only medium EROFS. */
 void blockdev_submit(struct blockdev *b, struct blk_req *req);
-/* Removable media; vCPU thread. `changed` tells the chip. The old image is flushed and closed. */
+/* Any thread: the machine goes on, what the host refused is tried again. */
+void blockdev_retry(struct blockdev *b);
+/* Removable media; vCPU thread. `changed` tells the chip. Waits for what is in flight; the old image is flushed and closed. */
 void blockdev_change(struct blockdev *b, struct image *im);
 void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg);
 bool blockdev_present(const struct blockdev *b);
