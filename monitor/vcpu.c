@@ -108,57 +108,6 @@ static void deliver_pending(struct vcpu *v)
 	v->in_delivery = NO_VECTOR;
 }
 
-/* --- attention --- */
-
-static void reset_machine(struct vcpu *v)
-{
-	struct vm *vm = v->vm;
-
-	vm->reset_requested = false;
-	if (vm->no_reboot) {
-		vm_request_stop(vm, VM_REBOOT);
-		return;
-	}
-	vcpu_reset(v);
-	if (vm->board_reset)
-		vm->board_reset(vm);
-	if (vm->reset_hook)
-		vm->reset_hook(vm, vm->reset_arg);
-}
-
-static void take_interrupt(struct vcpu *v)
-{
-	struct cpu_state *cs = &v->cs;
-	int vector = v->vm->intr_ack(v->vm);
-
-	cs->halted = 0;
-	vm_trace(v->vm, TRACE_IRQ, "interrupt %d at %llx\n", vector, (unsigned long long)cs->rip);
-	cpu_deliver(cs, vector, TR_NO_ERR, DELIVER_EXTERNAL);
-}
-
-static void take_events(struct vcpu *v)
-{
-	struct cpu_state *cs = &v->cs;
-
-	__atomic_store_n(&cs->go, 1, __ATOMIC_SEQ_CST);	/* before the sources are looked at: who comes later clears it again */
-	event_run_posted(v->vm);
-	event_set_deadline(v->vm, clock_run_timers(v->vm));
-	if (v->vm->reset_requested)
-		reset_machine(v);
-	if (v->traps && cs->inhibit != SHADOW_SS)
-		raise_traps(v);
-	if (cs->inhibit)
-		return;
-	if (v->nmi_pending && !v->nmi_blocked) {
-		v->nmi_pending = false;
-		v->nmi_blocked = true;
-		cs->halted = 0;
-		cpu_deliver(cs, VEC_NMI, TR_NO_ERR, DELIVER_EXTERNAL);
-	} else if (cs->irq_line && cs->iflag) {
-		take_interrupt(v);
-	}
-}
-
 /* --- sleeping and waking --- */
 
 static void futex(u32 *word, int op, u32 value, const struct timespec *timeout)
@@ -166,11 +115,11 @@ static void futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 	syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
 }
 
-/* Until a kick or the next timer, for which this thread wakes itself: were it the event thread's business, each tick of an idle
+/* Until a kick or a deadline (guest ns), for which this thread wakes itself: were it the event thread's business, each tick of an idle
  * guest would wake two threads. */
-static void sleep_until_kicked(struct vcpu *v)
+static void sleep_until_kicked(struct vcpu *v, u64 deadline)
 {
-	u64 deadline = clock_next_deadline(v->vm), now;
+	u64 now;
 
 	event_set_deadline(v->vm, NEVER);
 	__atomic_store_n(&v->run->sleeping, 1, __ATOMIC_SEQ_CST);
@@ -202,6 +151,82 @@ void vcpu_nmi(struct vcpu *v)
 {
 	v->nmi_pending = true;
 	vcpu_kick(v);
+}
+
+/* --- attention --- */
+
+static void reset_machine(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	vm->reset_requested = false;
+	if (vm->no_reboot) {
+		vm_request_stop(vm, VM_REBOOT);
+		return;
+	}
+	vcpu_reset(v);
+	if (vm->board_reset)
+		vm->board_reset(vm);
+	if (vm->reset_hook)
+		vm->reset_hook(vm, vm->reset_arg);
+	vm_happened(vm, VM_RESET);
+}
+
+static void take_interrupt(struct vcpu *v)
+{
+	struct cpu_state *cs = &v->cs;
+	int vector = v->vm->intr_ack(v->vm);
+
+	cs->halted = 0;
+	vm_trace(v->vm, TRACE_IRQ, "interrupt %d at %llx\n", vector, (unsigned long long)cs->rip);
+	cpu_deliver(cs, vector, TR_NO_ERR, DELIVER_EXTERNAL);
+}
+
+/* Outside of guest time: what is posted is done, and a reset; the TSC is set back by as long as the pause took. */
+static void stay_paused(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	u64 since = __rdtsc();
+
+	clock_stop(vm);
+	vm_happened(vm, VM_PAUSED);
+	while (vm_paused(vm) && vm->stop == VM_RUNNING) {
+		sleep_until_kicked(v, NEVER);
+		__atomic_store_n(&v->cs.go, 1, __ATOMIC_SEQ_CST);
+		event_run_posted(vm);
+		if (vm->reset_requested) {
+			reset_machine(v);
+			since = __rdtsc();
+		}
+	}
+	clock_cont(vm);
+	v->cs.tsc_offset -= __rdtsc() - since;
+	vm_happened(vm, VM_CONTINUED);
+}
+
+static void take_events(struct vcpu *v)
+{
+	struct cpu_state *cs = &v->cs;
+
+	__atomic_store_n(&cs->go, 1, __ATOMIC_SEQ_CST);	/* before the sources are looked at: who comes later clears it again */
+	event_run_posted(v->vm);
+	while (vm_paused(v->vm) && v->vm->stop == VM_RUNNING)
+		stay_paused(v);
+	event_set_deadline(v->vm, clock_run_timers(v->vm));
+	if (v->vm->reset_requested)
+		reset_machine(v);
+	if (v->traps && cs->inhibit != SHADOW_SS)
+		raise_traps(v);
+	if (cs->inhibit)
+		return;
+	if (v->nmi_pending && !v->nmi_blocked) {
+		v->nmi_pending = false;
+		v->nmi_blocked = true;
+		cs->halted = 0;
+		cpu_deliver(cs, VEC_NMI, TR_NO_ERR, DELIVER_EXTERNAL);
+	} else if (cs->irq_line && cs->iflag) {
+		take_interrupt(v);
+	}
 }
 
 /* --- running --- */
@@ -237,7 +262,7 @@ static void halted(struct vcpu *v)
 		vm_request_stop(v->vm, VM_POWEROFF);
 		return;
 	}
-	sleep_until_kicked(v);
+	sleep_until_kicked(v, clock_next_deadline(v->vm));
 }
 
 /* Somebody asks for attention, or IF was set while the interrupt line was up. */

@@ -25,6 +25,15 @@ enum vm_stop {
 	VM_ERROR,	/* vm->error says why: exit status 1 */
 };
 
+/* What others may want to hear of: vm_on(). */
+enum vm_happening {
+	VM_PAUSED,	/* guest and guest clock stand still; vm->pause_why says why */
+	VM_CONTINUED,	/* they go on */
+	VM_RESET,	/* CPU, chips and kernel are back at their start */
+};
+#define VM_LISTENERS 32
+#define VM_PAUSE_WHY 256
+
 struct vm {
 	const char *name;
 	struct mem *mem;		/* monitor/mem.c: guest-physical memory */
@@ -42,6 +51,10 @@ struct vm {
 
 	bool no_reboot;
 	enum vm_stop stop;		/* written by vm_request_stop() */
+	u32 pause;			/* vm.c: asked to pause; atomic */
+	char pause_why[VM_PAUSE_WHY];	/* vCPU thread, while vm_paused() */
+	struct { enum vm_happening what; void (*fn)(void *arg); void *arg; } listener[VM_LISTENERS];
+	u32 listeners;
 	bool reset_requested;
 	int exit_status;
 	char error[256];
@@ -52,6 +65,18 @@ struct vm {
 void vm_request_stop(struct vm *vm, enum vm_stop why);
 /* vCPU thread: at the next block boundary CPU, chips and kernel go back to their start (or VM_REBOOT when no_reboot). */
 void vm_request_reset(struct vm *vm);
+
+/*
+ * Pausing: guest and guest clock, the TSC with it, stand still from the next block boundary on; posted calls (event_post()) still run,
+ * and reset and stop requests are heard. Any thread. `why` is a sentence; the first reason stands until the machine goes on.
+ */
+void vm_pause(struct vm *vm, const char *why);
+void vm_continue(struct vm *vm);
+bool vm_paused(const struct vm *vm);	/* asked to, that is: the vCPU may not have come to rest yet */
+/* Before the machine runs: fn runs on the vCPU thread each time that this has happened. At most VM_LISTENERS of them. */
+void vm_on(struct vm *vm, enum vm_happening what, void (*fn)(void *arg), void *arg);
+static inline void vm_on_continue(struct vm *vm, void (*fn)(void *arg), void *arg) { vm_on(vm, VM_CONTINUED, fn, arg); }
+void vm_happened(struct vm *vm, enum vm_happening what);	/* the run loop, to the listeners */
 
 /* monitor/trace.c: --trace=exit,tc,irq,dev:NAME,...; trace lines go to stderr */
 enum trace_bit {
