@@ -4,7 +4,7 @@
  * Chips know offsets and lines; here are the ports, the interrupt numbers and who resets whom. Interrupt inputs may be shared
  * (COM1 and COM3): an input is high while any of its sources is.
  *
- * Between A0000h and FFFFFh there is nothing yet (reads give FFh): a directly loaded kernel needs no video and no BIOS.
+ * What lies between C0000h and FFFFFh is the host bridge's business (PAM registers); firmware is mapped by the loader.
  * Without ACPI a guest cannot switch the power off; a kernel told to do so halts with interrupts off, which the vCPU loop takes
  * for the end.
  */
@@ -12,10 +12,12 @@
 #include "devices/chardev.h"
 #include "devices/emulated/debugcon.h"
 #include "devices/emulated/debugexit.h"
+#include "devices/emulated/fw_cfg.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
 #include "devices/pci.h"
 #include "devices/emulated/pic.h"
+#include "devices/emulated/piix3.h"
 #include "devices/emulated/pit.h"
 #include "devices/emulated/port92.h"
 #include "devices/emulated/rtc.h"
@@ -27,8 +29,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { E820_RAM = 1 };
 enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13 };
 #define IRQ_INPUTS 16
+#define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
 
 struct board {
 	struct device *devices;
@@ -39,6 +43,8 @@ struct board {
 	struct port92 port92;
 	struct pci pci;
 	struct i440fx i440fx;
+	struct piix3 piix3;
+	struct fw_cfg fw_cfg;
 	struct uart uart[BOARD_UARTS];
 	struct debugcon debugcon;
 	struct debugexit debugexit;
@@ -134,6 +140,8 @@ static u32 port92_port_read(void *dev, u32 offset, int size) { return port92_rea
 static u32 pci_ports_read(void *dev, u32 offset, int size) { return pci_read(dev, offset, size); }
 static u32 uart_ports_read(void *dev, u32 offset, int size) { return uart_read(dev, offset); }
 static u32 debugcon_port_read(void *dev, u32 offset, int size) { return debugcon_read(dev); }
+static u32 fw_cfg_ports_read(void *dev, u32 offset, int size) { return fw_cfg_read(dev, offset, size); }
+static u32 fw_cfg_dma_ports_read(void *dev, u32 offset, int size) { return fw_cfg_dma_read(dev, offset, size); }
 static u32 nothing_read(void *dev, u32 offset, int size) { return ~0u; }
 
 static void pic0_write(void *dev, u32 offset, u32 value, int size) { pic_write(dev, 0, offset, (u8)value); }
@@ -149,6 +157,8 @@ static void pci_ports_write(void *dev, u32 offset, u32 value, int size) { pci_wr
 static void uart_ports_write(void *dev, u32 offset, u32 value, int size) { uart_write(dev, offset, (u8)value); }
 static void debugcon_port_write(void *dev, u32 offset, u32 value, int size) { debugcon_write(dev, (u8)value); }
 static void debugexit_port_write(void *dev, u32 offset, u32 value, int size) { debugexit_write(dev, value); }
+static void fw_cfg_ports_write(void *dev, u32 offset, u32 value, int size) { fw_cfg_write(dev, offset, value, size); }
+static void fw_cfg_dma_ports_write(void *dev, u32 offset, u32 value, int size) { fw_cfg_dma_write(dev, offset, value, size); }
 static void fpu_clear_write(void *dev, u32 offset, u32 value, int size) { irq_changed(dev, IRQ_FPU, false); }
 
 static const struct bus_ops pic0_ops = { pic0_read, pic0_write, 1 };
@@ -164,6 +174,8 @@ static const struct bus_ops pci_ops = { pci_ports_read, pci_ports_write, 4 };
 static const struct bus_ops uart_ops = { uart_ports_read, uart_ports_write, 1 };
 static const struct bus_ops debugcon_ops = { debugcon_port_read, debugcon_port_write, 1 };
 static const struct bus_ops debugexit_ops = { nothing_read, debugexit_port_write, 4 };
+static const struct bus_ops fw_cfg_ops = { fw_cfg_ports_read, fw_cfg_ports_write, 2 };
+static const struct bus_ops fw_cfg_dma_ops = { fw_cfg_dma_ports_read, fw_cfg_dma_ports_write, 4 };
 static const struct bus_ops fpu_clear_ops = { nothing_read, fpu_clear_write, 1 };
 
 static bool wire_ports(struct vm *vm)
@@ -179,6 +191,8 @@ static bool wire_ports(struct vm *vm)
 	       bus_add_io(vm, "rtc", 0x70, 2, &rtc_ops, &b->rtc) &&
 	       bus_add_io(vm, "port92", 0x92, 1, &port92_ops, &b->port92) &&
 	       bus_add_io(vm, "fpu", 0xf0, 2, &fpu_clear_ops, b) &&
+	       bus_add_io(vm, "fw_cfg", 0x510, 2, &fw_cfg_ops, &b->fw_cfg) &&
+	       bus_add_io(vm, "fw_cfg", 0x514, 8, &fw_cfg_dma_ops, &b->fw_cfg) &&
 	       bus_add_io(vm, "pci", 0xcf8, 8, &pci_ops, &b->pci);
 }
 
@@ -190,6 +204,40 @@ static void add_device(struct board *b, struct device *dev)
 	while (*end)
 		end = &(*end)->next;
 	*end = dev;
+}
+
+static void make_pci(struct vm *vm)
+{
+	struct board *b = vm->board;
+	pci_init(&b->pci, vm, "pci");
+	i440fx_init(&b->i440fx, vm, "i440fx");
+	pci_add(&b->pci, 0, 0, &b->i440fx.func);
+	piix3_init(&b->piix3, vm, "piix3");
+	pci_add(&b->pci, 1, 0, &b->piix3.func);
+	for (int n = 0; n < PIIX3_PIRQS; n++)
+		b->pci.intx[n] = (struct line){ .set = piix3_set_pirq, .to = &b->piix3, .n = n };
+	for (int irq = 0; irq < IRQ_INPUTS; irq++)
+		b->piix3.irq[irq] = irq_line(b, irq, IRQ_SOURCE_PCI);
+	add_device(b, &b->pci.dev);
+	add_device(b, &b->i440fx.dev);
+	add_device(b, &b->piix3.dev);
+}
+
+/* What firmware cannot see by itself: the memory map, that there is one processor, that nobody asks for a boot menu, and that it is not
+ * to try again when there is nothing to boot. */
+static void make_fw_cfg(struct vm *vm)
+{
+	struct fw_cfg *f = &vm->board->fw_cfg;
+	static const u8 for_ever[4] = { 0xff, 0xff, 0xff, 0xff };
+	struct { u64 base, len; u32 type; } __attribute__((packed)) e820 = { 0, vm->mem->ram_size, E820_RAM };
+	fw_cfg_init(f, vm, "fw_cfg");
+	fw_cfg_set_u64(f, FW_CFG_RAM_SIZE, vm->mem->ram_size);
+	fw_cfg_set_u16(f, FW_CFG_CPUS, 1);
+	fw_cfg_set_u16(f, FW_CFG_MAX_CPUS, 1);
+	fw_cfg_set_u16(f, FW_CFG_BOOT_MENU, 0);
+	fw_cfg_add_file(f, "etc/e820", &e820, sizeof(e820));
+	fw_cfg_add_file(f, "etc/boot-fail-wait", for_ever, sizeof(for_ever));
+	add_device(vm->board, &f->dev);
 }
 
 static void make_chips(struct vm *vm)
@@ -212,13 +260,12 @@ static void make_chips(struct vm *vm)
 	b->i8042.aux_irq = irq_line(b, IRQ_AUX, 0);
 	port92_init(&b->port92, vm, "port92");
 	b->i8042.a20 = b->port92.a20 = (struct line){ .set = a20_changed, .to = vm, .level = true };
-	pci_init(&b->pci, vm, "pci");
-	i440fx_init(&b->i440fx, vm, "i440fx");
-	pci_add(&b->pci, 0, 0, &b->i440fx.func);
+	make_pci(vm);
+	make_fw_cfg(vm);
 	b->i8042.cpu_reset = b->port92.cpu_reset = b->pci.cpu_reset = cpu_reset;
 	b->i8042.cpu_reset_arg = b->port92.cpu_reset_arg = b->pci.cpu_reset_arg = vm;
 
-	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->port92.dev, &b->pci.dev, &b->i440fx.dev };
+	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->port92.dev };
 	for (u32 i = 0; i < ARRAY_SIZE(all); i++)
 		add_device(b, all[i]);
 }
@@ -244,7 +291,8 @@ static bool make_debugcon(struct vm *vm, const char *spec, const struct chardev_
 		return false;
 	debugcon_init(&b->debugcon, vm, "debugcon", b->debugcon_chr);
 	add_device(b, &b->debugcon.dev);
-	return bus_add_io(vm, "debugcon", 0xe9, 1, &debugcon_ops, &b->debugcon);
+	return bus_add_io(vm, "debugcon", 0xe9, 1, &debugcon_ops, &b->debugcon) &&
+	       bus_add_io(vm, "debugcon", 0x402, 1, &debugcon_ops, &b->debugcon);	/* SeaBIOS writes there */
 }
 
 static bool make_debugexit(struct vm *vm, int port)
@@ -306,6 +354,7 @@ void board_fini(struct vm *vm)
 	for (int i = 0; i < BOARD_UARTS; i++)
 		chardev_close(b->serial[i]);
 	chardev_close(b->debugcon_chr);
+	fw_cfg_fini(&b->fw_cfg);
 	free(b);
 	vm->board = NULL;
 }

@@ -11,6 +11,7 @@
 
 #define ENABLE 0x80000000u
 #define NOWHERE (~0ull)
+#define SUBSYSTEM 0x11001af4u	/* that of QEMU's machines, by which SeaBIOS knows that it runs in one and looks for fw_cfg */
 #define RC_HARD 0x02
 #define RC_RESET 0x04
 
@@ -40,6 +41,7 @@ void pci_func_init(struct pci_func *f, u16 vendor, u16 device, u8 revision, u32 
 	put(&f->config[PCI_VENDOR], vendor, 2);
 	put(&f->config[PCI_DEVICE], device, 2);
 	put(&f->config[PCI_REVISION], class_code << 8 | revision, 4);
+	put(&f->config[PCI_SUBSYSTEM], SUBSYSTEM, 4);
 	f->writable[PCI_INT_LINE] = 0xff;
 	for (int i = 0; i < PCI_BARS; i++)
 		f->bar_at[i] = NOWHERE;

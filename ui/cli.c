@@ -291,8 +291,9 @@ static bool check_what_runs(struct parser *ps)
 	const struct cli_run *run = ps->run;
 	if (run->firmware && (run->kernel || run->initrd || run->append[0]))
 		return usage_error(ps, "--firmware starts no kernel: it goes without --kernel, --initrd and --append");
-	return run->firmware || run->kernel || !strcmp(run->cpu, "help") ||
-	       usage_error(ps, "--kernel is missing: there is nothing to run");
+	if (!run->kernel && (run->initrd || run->append[0]))
+		return usage_error(ps, "--initrd and --append go with --kernel, which is missing");
+	return true;
 }
 
 enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *err, size_t errsize)

@@ -35,6 +35,7 @@
 enum { STATUS_OK = 0, STATUS_ERROR = 1, STATUS_USAGE = 2 };
 #define VCPU_STACK_BYTES (8u << 20)	/* callouts nest, and Zydis is not shy of stack */
 #define LEAVE_PATIENCE_MS 5000
+#define DEFAULT_FIRMWARE RF_FIRMWARE_DIR "/bios-256k.bin"	/* SeaBIOS */
 
 struct machine {
 	struct vm vm;
@@ -103,7 +104,8 @@ static bool board_build(struct machine *m)
 static bool machine_init(struct machine *m, const struct cpu_model *model)
 {
 	const struct cli_run *opt = m->opt;
-	struct loader_options files = { opt->firmware, opt->kernel, opt->initrd, opt->append, opt->ram_size };
+	const char *firmware = opt->firmware || opt->kernel ? opt->firmware : DEFAULT_FIRMWARE;
+	struct loader_options files = { firmware, opt->kernel, opt->initrd, opt->append, opt->ram_size };
 	struct tr_options tr = { .check_recover = opt->check_recover, .check_links = opt->check_links,
 				 .trace = opt->trace & TRACE_TC ? stderr : NULL };
 	const char *why = "out of memory";

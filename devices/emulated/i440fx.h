@@ -1,5 +1,5 @@
 /*
- * i440fx.h - the 82441FX host bridge, as registers: PAM and SMRAM are stored and steer nothing yet.
+ * i440fx.h - the 82441FX host bridge: what is RAM and what is the bus's between 640 KiB and 1 MiB.
  */
 #ifndef RF_I440FX_H
 #define RF_I440FX_H

@@ -117,7 +117,8 @@ def manual_page(folder):
 def wrong_usage(folder):
     for says, words in (
             ('what is to be done', []), ("no command 'rum'; did you mean 'run'", ['rum']), ('unknown option', ['run', '--kernal', 'x']),
-            ('did you mean --no-reboot', ['run', '--no-rebot']), ('--kernel is missing', ['run']), ('needs a value', ['run', '--kernel']),
+            ('did you mean --no-reboot', ['run', '--no-rebot']), ('--kernel, which is missing', ['run', '--append', 'x']),
+            ('needs a value', ['run', '--kernel']),
             ('out of range', ['run', '--kernel', HELLO, '-m', '0']), ('out of range', ['run', '--kernel', HELLO, '-m', '4T']),
             ('out of range', ['run', '--kernel', HELLO, '-m', '9' * 40]), ('is no size', ['run', '--kernel', HELLO, '-m', '-1']),
             ('no model', ['run', '--kernel', HELLO, '--cpu', '6502']), ('unknown option', ['probe', '--fast'])):

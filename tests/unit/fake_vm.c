@@ -3,7 +3,9 @@
  */
 #include "tests/unit/fake_vm.h"
 #include "monitor/bus.h"
+#include "monitor/mem.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define FAKE_TIMERS 64
 
@@ -143,3 +145,8 @@ void fake_copy_state(struct device *to, const struct device *from)
 bool bus_add_io(struct vm *vm, const char *name, u16 first, u32 count, const struct bus_ops *ops, void *dev) { return true; }
 bool bus_add_mmio(struct vm *vm, const char *name, gpa_t first, u64 len, const struct bus_ops *ops, void *dev) { return true; }
 void bus_remove(struct vm *vm, void *dev) { }
+
+void mem_shadow(struct vm *vm, gpa_t gpa, u64 len, int shadow)
+{
+	memset(fake(vm)->shadow + (gpa >> PAGE_SHIFT), shadow, len >> PAGE_SHIFT);
+}

@@ -13,6 +13,7 @@ struct fake_vm {
 	bool level;
 	int resets;		/* vm_request_reset() */
 	bool a20;
+	u8 shadow[256];		/* as mem_shadow() was told, by page */
 };
 
 struct vm *fake_vm_new(void);
