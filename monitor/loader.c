@@ -334,8 +334,10 @@ struct loader *loader_open(const struct loader_options *opt, char *err, size_t e
 		snprintf(err, errsize, "out of memory");
 		return NULL;
 	}
-	l->plan = (struct load_plan){ .ram_size = opt->ram_size, .err = err, .errsize = errsize };
-	if (!(opt->firmware ? open_firmware(l, opt) : open_kernel(l, opt))) {
+	l->plan = (struct load_plan){ .ram_size = opt->ram_size, .err = err, .errsize = errsize, .behind_firmware = opt->firmware };
+	if (opt->firmware && opt->kernel && opt->ram_size >= HIGH_RAM + FIRMWARE_TOP)
+		l->plan.ram_size -= FIRMWARE_TOP;
+	if ((opt->firmware && !open_firmware(l, opt)) || (opt->kernel && !open_kernel(l, opt))) {
 		loader_close(l);
 		return NULL;
 	}
@@ -411,17 +413,43 @@ static void cpu_load(struct cpu_state *cs, const struct load_plan *p)
 	cpu_set_cpl(cs, 0);
 }
 
+/* The 16-bit boot protocol (boot.rst, "Running the Kernel"): real mode, 64 KiB segments, interrupts off. */
+static void cpu_load_real(struct cpu_state *cs, const struct load_plan *p)
+{
+	cs->cr0 &= ~1ull;
+	for (int s = S_ES; s <= S_GS; s++) {
+		cs->seg[s].limit = 0xffff;
+		cs->seg[s].attr = 0;
+		seg_load_real(cs, s, (u16)(p->real_seg + (s == S_CS ? 0x20 : 0)));
+	}
+	cs->gpr[R_ESP] = p->real_sp;
+	cs->rip = 0;
+	cpu_set_eflags(cs, FL_R1);
+	cpu_set_cpl(cs, 0);
+}
+
+void loader_start_kernel(struct vm *vm, void *loader)
+{
+	const struct load_plan *p = &((const struct loader *)loader)->plan;
+	mem_set_a20(vm, true);
+	for (u32 i = 0; i < p->count; i++)
+		piece_load(vm, &p->piece[i]);
+	if (!p->behind_firmware)
+		mtrr_load(vm);
+	if (p->real_seg)
+		cpu_load_real(&vm->vcpu->cs, p);
+	else
+		cpu_load(&vm->vcpu->cs, p);
+	vm->vcpu->cs.halted = 0;
+}
+
 void loader_load(struct vm *vm, void *loader)
 {
 	const struct loader *l = loader;
-	const struct load_plan *p = &l->plan;
-	mem_set_a20(vm, true);
 	if (l->firmware.data) {		/* the CPU stays as it was reset */
+		mem_set_a20(vm, true);
 		rom_load(vm, &l->firmware);
-		return;
+	} else {
+		loader_start_kernel(vm, loader);
 	}
-	for (u32 i = 0; i < p->count; i++)
-		piece_load(vm, &p->piece[i]);
-	mtrr_load(vm);
-	cpu_load(&vm->vcpu->cs, p);
 }

@@ -1,5 +1,6 @@
 /*
- * loader.h - starts a kernel without firmware (Linux bzImages by the 32-bit boot protocol, Multiboot 1 kernels), or firmware.
+ * loader.h - starts a kernel without firmware (Linux bzImages by the 32-bit boot protocol, Multiboot 1 kernels), or firmware, or
+ * a kernel behind firmware, as a boot loader would (Linux by the 16-bit protocol, so that its setup code asks the BIOS).
  *
  * Opening reads the files once, recognises the kernel by its content, checks everything and decides where each byte goes;
  * loading, which cannot fail any more, puts it there and sets the CPU to the state that the kernel expects. So a reset is
@@ -15,7 +16,7 @@ struct loader;
 
 struct loader_options {
 	const char *firmware;	/* path of a ROM image that starts at the reset vector; NULL: a kernel is started directly */
-	const char *kernel;	/* path; with firmware NULL, as the next two */
+	const char *kernel;	/* path; NULL: the firmware finds something to start */
 	const char *initrd;	/* path; for Multiboot a list "FILE [ARGS],FILE [ARGS]", two commas stand for one; NULL: none */
 	const char *append;	/* the kernel's command line; NULL: empty */
 	u64 ram_size;		/* bytes of guest RAM, as given to mem_init() */
@@ -29,4 +30,9 @@ const char *loader_kind(const struct loader *l);
 /* Places everything in the guest's memory and sets its CPU, which has just been reset; `loader` is a struct loader.
  * The signature is vm->reset_hook's. */
 void loader_load(struct vm *vm, void *loader);
+/* Behind firmware: the boot ROM's port was written, the kernel takes over. The signature is vm->start_hook's. */
+void loader_start_kernel(struct vm *vm, void *loader);
+/* The boot ROM: an option ROM of LOADER_ROM_BYTES whose boot entry (BIOS Boot Specification 1.01, BEV) writes to an I/O port. */
+#define LOADER_ROM_BYTES 512
+void loader_boot_rom(u8 rom[LOADER_ROM_BYTES], u16 port);
 #endif

@@ -1,5 +1,6 @@
 /*
- * loader_linux.c - Linux bzImages, by the 32-bit boot protocol (Documentation/arch/x86/boot.rst in the kernel).
+ * loader_linux.c - Linux bzImages, by the 32-bit boot protocol, or behind firmware by the 16-bit one, zImages too
+ * (Documentation/arch/x86/boot.rst in the kernel).
  *
  * A bzImage is real-mode setup code, which we skip, and protected-mode code, which we load at code32_start (1 MiB) and
  * enter with ESI pointing to struct boot_params, the "zero page". That holds the setup header, copied from the file and
@@ -36,6 +37,7 @@ enum {
 	HDR_LOADER	= 0x210,
 	HDR_LOADFLAGS	= 0x211,
 	HDR_CODE32	= 0x214,
+	HDR_HEAP_END	= 0x224,
 	HDR_INITRD	= 0x218,
 	HDR_INITRD_SIZE	= 0x21c,
 	HDR_CMDLINE	= 0x228,
@@ -51,12 +53,18 @@ enum {
 	BP_E820_TABLE	= 0x2d0,
 };
 
-enum { LOADED_HIGH = 1, XLF_KERNEL_64 = 1 };
+enum { LOADED_HIGH = 1, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1 };
+
+/* The 16-bit protocol (boot.rst, "Sample Boot Configuration"): setup code, heap and stack, then the command line. A zImage lies at
+ * 10000h, so its setup code goes where the oldest kernels had it. */
+enum { REAL_BASE = 0x10000, REAL_HEAP_END = 0xe000, ZIMAGE_BASE = 0x10000, ZIMAGE_REAL_BASE = 0x90000, ZIMAGE_HEAP_END = 0x9000,
+	ZIMAGE_CMDLINE_ROOM = 0x1000 };
 
 /* The header, with what older protocols lack filled in. */
 struct linux_header {
 	u32 version, setup_bytes, code32, initrd_max, cmdline_max;
 	u64 code_len;		/* bytes of protected-mode code in the file */
+	bool high;		/* a bzImage, loaded at 1 MiB; else a zImage */
 	u64 run_start, run_end;	/* memory that the kernel uses before it looks at the memory map */
 };
 
@@ -72,8 +80,9 @@ static bool header_read(struct load_plan *p, const struct load_file *k, struct l
 	const u8 *d = k->data;
 	h->version = get16(d + HDR_VERSION);
 	h->setup_bytes = (1 + (d[HDR_SETUP_SECTS] ? d[HDR_SETUP_SECTS] : 4)) * 512;
-	if (h->version < 0x200 || !(d[HDR_LOADFLAGS] & LOADED_HIGH))
-		return plan_fail(p, "%.200s: is a zImage, which is loaded low; only Linux bzImages are supported", k->name);
+	h->high = h->version >= 0x200 && d[HDR_LOADFLAGS] & LOADED_HIGH;
+	if (!h->high && !p->behind_firmware)
+		return plan_fail(p, "%.200s: is a zImage, which is loaded low and needs firmware to start", k->name);
 	if (h->version >= 0x20c && get16(d + HDR_XLOADFLAGS) & XLF_KERNEL_64)
 		return plan_fail(p, "%.200s: is a 64-bit Linux kernel; this version runs 32-bit guests", k->name);
 	if (k->len <= h->setup_bytes)
@@ -190,12 +199,54 @@ static bool zero_page_add(struct load_plan *p, const struct load_file *k, const 
 	return true;
 }
 
+/* Setup code with a filled-in header, the command line, the kernel. */
+static bool real_mode_add(struct load_plan *p, const struct load_file *k, const struct linux_header *h, const struct load_file *initrd,
+	const char *append)
+{
+	u32 base = h->high ? REAL_BASE : ZIMAGE_REAL_BASE, heap_end = h->high ? REAL_HEAP_END : ZIMAGE_HEAP_END, initrd_at = 0;
+	u32 room = h->high ? CMDLINE_ROOM : ZIMAGE_CMDLINE_ROOM, code = h->high ? HIGH_RAM : ZIMAGE_BASE;
+	u64 len = strlen(append), max = h->cmdline_max < room - 1 ? h->cmdline_max : room - 1;
+	if (len > max)
+		return plan_fail(p, "--append: %llu characters; %.200s takes at most %llu", (unsigned long long)len, k->name, (unsigned long long)max);
+	if (h->setup_bytes > 0x8000 || (!h->high && h->code_len > ZIMAGE_REAL_BASE - ZIMAGE_BASE) || !plan_in_ram(p, code, h->code_len))
+		return plan_fail(p, "%.200s: Linux kernel of %llu KiB does not fit where it wants to be loaded", k->name,
+			(unsigned long long)(k->len >> 10));
+	u8 *setup = plan_add_blob(p, base, h->setup_bytes), *text = plan_add_blob(p, base + heap_end, len + 1);
+	if (!setup || !text || !plan_add(p, code, k->data + h->setup_bytes, h->code_len, h->code_len))
+		return false;
+	if (initrd && !initrd_add(p, h, initrd, &initrd_at))
+		return false;
+	memcpy(text, append, len);
+	memcpy(setup, k->data, h->setup_bytes);
+	setup[HDR_LOADER] = 0xff;
+	put16(setup + HDR_VID_MODE, 0xffff);
+	put32(setup + HDR_INITRD, initrd_at);
+	put32(setup + HDR_INITRD_SIZE, initrd ? (u32)initrd->len : 0);
+	if (h->version >= 0x201) {
+		setup[HDR_LOADFLAGS] |= CAN_USE_HEAP;
+		put16(setup + HDR_HEAP_END, heap_end - 0x200);
+	}
+	if (h->version >= 0x202) {
+		put32(setup + HDR_CMDLINE, base + heap_end);
+	} else {
+		put16(setup + BP_OLD_CL_MAGIC, 0xa33f);
+		put16(setup + BP_OLD_CL_OFF, heap_end);
+	}
+	p->real_seg = (u16)(base >> 4);
+	p->real_sp = (u16)heap_end;
+	snprintf(p->kind, sizeof(p->kind), "Linux %s, boot protocol %u.%02u, behind firmware", h->high ? "bzImage" : "zImage",
+		h->version >> 8, h->version & 0xff);
+	return true;
+}
+
 bool linux_plan(struct load_plan *p, const struct load_file *k, const struct load_file *initrd, const char *append)
 {
 	struct linux_header h = { 0 };
 	u32 initrd_at = 0;
-	if (!header_read(p, k, &h) || !header_run_range(p, k, &h))
+	if (!header_read(p, k, &h) || (h.high && !header_run_range(p, k, &h)))
 		return false;
+	if (p->behind_firmware)
+		return real_mode_add(p, k, &h, initrd, append);
 	if (!plan_add(p, h.code32, k->data + h.setup_bytes, h.code_len, h.code_len))
 		return false;
 	if (initrd && !initrd_add(p, &h, initrd, &initrd_at))

@@ -180,10 +180,10 @@ static bool info_add(struct load_plan *p, const struct load_file *k, const struc
 	u64 size = text + text_len(k->name, append) + sizeof(loader_name) + 1;
 	for (u32 i = 0; i < mods; i++)
 		size += text_len(mod[i].name, mod[i].args);
-	gpa_t gdt = plan_find(p, GDT_BYTES, 16, 0x1000, LOW_RAM_END, true);
+	gpa_t gdt = plan_find(p, GDT_BYTES, 16, 0x1000, plan_low_end(p), true);
 	if (!gdt || !plan_add_gdt(p, gdt))
 		return plan_fail(p, "%.200s: Multiboot kernel fills all memory below 640 KiB", k->name);
-	gpa_t at = plan_find(p, size, 16, 0x1000, LOW_RAM_END, true);
+	gpa_t at = plan_find(p, size, 16, 0x1000, plan_low_end(p), true);
 	if (!at)
 		return plan_fail(p, "%.200s: no room below 640 KiB for the %llu bytes of boot information", k->name, (unsigned long long)size);
 	u8 *b = plan_add_blob(p, at, size);

@@ -30,6 +30,8 @@ struct load_plan {
 	u64 ram_size;
 	u32 eip, esp, eax, ebx, esi;
 	gpa_t gdt;		/* where boot_gdt is; its code and data selectors are loaded */
+	bool behind_firmware;	/* the BIOS is there: its memory stays free, and its services can be called */
+	u16 real_seg, real_sp;	/* the kernel starts in real mode at real_seg + 20h:0; 0: at eip */
 	char kind[64];
 	char *err;
 	size_t errsize;
@@ -43,6 +45,8 @@ struct mem_range {
 enum { E820_RAM = 1, E820_RESERVED = 2, MEM_RANGES_MAX = 4 };
 #define LOW_RAM_END  0x9fc00u	/* conventional memory; the last KiB below the VGA window is the BIOS data area's extension */
 #define HIGH_RAM     0x100000u
+#define EBDA_FIRST   0x90000u	/* firmware may take conventional memory from here on */
+#define FIRMWARE_TOP (512u << 10)	/* and this much at the end of RAM, for tables */
 u32 loader_mem_map(u64 ram_size, struct mem_range out[MEM_RANGES_MAX]);
 
 enum kernel_kind { KERNEL_UNKNOWN, KERNEL_LINUX, KERNEL_MULTIBOOT };
@@ -72,6 +76,8 @@ bool plan_add(struct load_plan *p, gpa_t gpa, const u8 *data, u64 len, u64 size)
 /* Adds `size` zeroed bytes that the caller fills in, or NULL with the sentence. */
 u8  *plan_add_blob(struct load_plan *p, gpa_t gpa, u64 size);
 bool plan_add_gdt(struct load_plan *p, gpa_t gpa);
+/* The end of conventional memory that a kernel's parts may take. */
+static inline u64 plan_low_end(const struct load_plan *p) { return p->behind_firmware ? EBDA_FIRST : LOW_RAM_END; }
 /* The lowest or highest free place for `size` bytes in usable RAM within [lo, hi), touching no piece; 0: none. */
 gpa_t plan_find(const struct load_plan *p, u64 size, u64 align, u64 lo, u64 hi, bool highest);
 

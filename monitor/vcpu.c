@@ -172,6 +172,13 @@ static void reset_machine(struct vcpu *v)
 	vm_happened(vm, VM_RESET);
 }
 
+static void start_kernel(struct vm *vm)
+{
+	vm->start_requested = false;
+	if (vm->start_hook)
+		vm->start_hook(vm, vm->reset_arg);
+}
+
 static void take_interrupt(struct vcpu *v)
 {
 	struct cpu_state *cs = &v->cs;
@@ -215,6 +222,8 @@ static void take_events(struct vcpu *v)
 	event_set_deadline(v->vm, clock_run_timers(v->vm));
 	if (v->vm->reset_requested)
 		reset_machine(v);
+	if (v->vm->start_requested)
+		start_kernel(v->vm);
 	if (v->traps && cs->inhibit != SHADOW_SS)
 		raise_traps(v);
 	if (cs->inhibit)

@@ -46,6 +46,7 @@ struct vm {
 	void (*board_reset)(struct vm *vm);	/* all chips to their reset state; set by the board */
 	void (*reset_hook)(struct vm *vm, void *arg);	/* after a reset of CPU and chips: the kernel loader puts the kernel back */
 	void *reset_arg;
+	void (*start_hook)(struct vm *vm, void *arg);	/* behind firmware: the kernel loader starts its kernel; arg is reset_arg */
 	int (*intr_ack)(struct vm *vm);	/* INTA cycle: vector of the highest pending interrupt; set by the board */
 	void (*ferr)(struct vm *vm, bool level);	/* FERR# for CR0.NE=0; set by the board */
 
@@ -56,6 +57,7 @@ struct vm {
 	struct { enum vm_happening what; void (*fn)(void *arg); void *arg; } listener[VM_LISTENERS];
 	u32 listeners;
 	bool reset_requested;
+	bool start_requested;		/* the boot ROM asks for start_hook; vCPU thread */
 	int exit_status;
 	char error[256];
 	u64 trace;			/* enum trace_bit, --trace= */

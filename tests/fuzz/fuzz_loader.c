@@ -149,6 +149,7 @@ static void die(struct fuzz *f, const char *why)
 static void check_plan(struct fuzz *f, const struct load_plan *p, const struct load_file *file, u32 files)
 {
 	bool entry = false;
+	u32 eip = p->real_seg ? p->real_seg * 16u + 0x200 : p->eip;
 	for (u32 i = 0; i < p->count; i++) {
 		const struct load_piece *x = &p->piece[i];
 		bool inside = x->owned == x->data;
@@ -160,7 +161,7 @@ static void check_plan(struct fuzz *f, const struct load_plan *p, const struct l
 			die(f, "a piece is outside of guest memory");
 		for (u64 b = 0; b < x->len; b += x->len > 65536 ? 4096 : 1)
 			f->checksum += x->data[b];
-		entry |= p->eip >= x->gpa && p->eip - x->gpa < x->size;
+		entry |= eip >= x->gpa && eip - x->gpa < x->size;
 	}
 	if (!entry)
 		die(f, "the entry point is in no piece");
@@ -185,7 +186,8 @@ static void one(struct fuzz *f)
 		file[1 + i] = (struct load_file){ .name = "module", .args = rnd(f, 2) ? "with arguments" : NULL, .data = module,
 			.len = 1 + rnd(f, sizeof(module) - 1) };
 	char err[400] = "";
-	struct load_plan p = { .ram_size = sizes[rnd(f, ARRAY_SIZE(sizes))] << 20, .err = err, .errsize = sizeof(err) };
+	struct load_plan p = { .ram_size = sizes[rnd(f, ARRAY_SIZE(sizes))] << 20, .err = err, .errsize = sizeof(err),
+		.behind_firmware = rnd(f, 2) };
 	if (loader_plan(&p, &file[0], &file[1], mods, "console=ttyS0")) {
 		f->accepted++;
 		check_plan(f, &p, file, 1 + mods);

@@ -345,10 +345,67 @@ static void test_firmware(void **state)
 	unlink(path);
 }
 
+/* Behind firmware: the 16-bit protocol. The setup code keeps its bytes but for the header's fields, and what the BIOS uses stays free. */
+static void test_linux_behind_firmware(void **state)
+{
+	char err[400];
+	struct load_plan p = { .ram_size = 64 * MIB, .err = err, .errsize = sizeof(err), .behind_firmware = true };
+	static const u8 module[5000] = "initrd";
+	struct load_file k = make_linux(), initrd = { .name = "initrd", .data = module, .len = sizeof(module) };
+	put16(image + 0x224, 0x1111);
+	image[700] = 0x77;
+	assert_true(loader_plan(&p, &k, &initrd, 1, "console=tty0"));
+	assert_int_equal(p.real_seg, 0x1000);
+	assert_int_equal(at(&p, 0x10000 + 700)[0], 0x77);
+	assert_int_equal(at(&p, 0x10000 + 0x211)[0], 0x81);		/* loaded high, the heap may be used */
+	assert_int_equal(get16(at(&p, 0x10000 + 0x224)), p.real_sp - 0x200);
+	u32 text = get32(at(&p, 0x10000 + 0x228)), rd = get32(at(&p, 0x10000 + 0x218));
+	assert_true(text >= 0x10000u + p.real_sp && text < EBDA_FIRST);
+	assert_string_equal((const char *)at(&p, text), "console=tty0");
+	assert_int_equal(get32(at(&p, 0x10000 + 0x21c)), 5000);
+	assert_memory_equal(at(&p, rd), "initrd", 6);
+	assert_true(rd >= 0x1800000 && rd + 5000 <= 64 * MIB);		/* clear of where the kernel runs */
+	assert_int_equal(at(&p, 0x100000)[0], 0x90);
+	for (u32 i = 0; i < p.count; i++)
+		assert_true(p.piece[i].gpa >= 0x10000 && (p.piece[i].gpa >= HIGH_RAM || p.piece[i].gpa + p.piece[i].size <= EBDA_FIRST));
+	plan_fini(&p);
+
+	image[0x211] = 0;	/* a zImage: code at 10000h, setup at 90000h */
+	p = (struct load_plan){ .ram_size = 64 * MIB, .err = err, .errsize = sizeof(err), .behind_firmware = true };
+	assert_true(loader_plan(&p, &k, NULL, 0, ""));
+	assert_int_equal(p.real_seg, 0x9000);
+	assert_int_equal(at(&p, 0x10000)[0], 0x90);
+	plan_fini(&p);
+	p = (struct load_plan){ .ram_size = 64 * MIB, .err = err, .errsize = sizeof(err) };
+	assert_false(loader_plan(&p, &k, NULL, 0, ""));
+	assert_non_null(strstr(err, "zImage"));
+	plan_fini(&p);
+}
+
+/* What a BIOS looks at: signatures, lengths, checksums, the boot entry, which writes to the port and goes no further. */
+static void test_boot_rom(void **state)
+{
+	u8 rom[LOADER_ROM_BYTES], sum = 0;
+	loader_boot_rom(rom, 0x1234);
+	for (u32 i = 0; i < sizeof(rom); i++)
+		sum = (u8)(sum + rom[i]);
+	assert_int_equal(sum, 0);
+	assert_int_equal(get16(rom), 0xaa55);
+	assert_int_equal(rom[2] * 512, sizeof(rom));
+	const u8 *pnp = rom + get16(rom + 0x1a);
+	assert_memory_equal(pnp, "$PnP", 4);
+	for (u32 i = sum = 0; i < pnp[5] * 16u; i++)
+		sum = (u8)(sum + pnp[i]);
+	assert_int_equal(sum, 0);
+	const u8 *bev = rom + get16(pnp + 0x1a);
+	assert_memory_equal(bev, "\xfa\xba\x34\x12\xee\xeb\xfe", 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_linux), cmocka_unit_test(test_linux_initrd_limit), cmocka_unit_test(test_linux_bad),
+		cmocka_unit_test(test_linux_behind_firmware), cmocka_unit_test(test_boot_rom),
 		cmocka_unit_test(test_multiboot_elf), cmocka_unit_test(test_multiboot_raw), cmocka_unit_test(test_multiboot_bad),
 		cmocka_unit_test(test_no_kernel), cmocka_unit_test(test_open), cmocka_unit_test(test_firmware),
 	};
