@@ -9,6 +9,7 @@
  * for the end.
  */
 #include "devices/board_pc.h"
+#include "devices/board_video.h"
 #include "devices/chardev.h"
 #include "devices/emulated/debugcon.h"
 #include "devices/emulated/debugexit.h"
@@ -48,6 +49,7 @@ struct board {
 	struct uart uart[BOARD_UARTS];
 	struct debugcon debugcon;
 	struct debugexit debugexit;
+	struct video *video;
 	struct chardev *serial[BOARD_UARTS], *debugcon_chr;
 	u8 irq_sources[IRQ_INPUTS];	/* bit n: source n of the input is high */
 };
@@ -254,7 +256,7 @@ static void make_chips(struct vm *vm)
 	rtc_init(&b->rtc, vm, "rtc");
 	b->rtc.irq = irq_line(b, IRQ_RTC, 0);
 	rtc_set_ram_size(&b->rtc, vm->mem->ram_size);
-	rtc_set_cmos(&b->rtc, 0x14, 0x02);	/* equipment: a coprocessor; no floppy, no display */
+	rtc_set_cmos(&b->rtc, 0x14, 0x02);	/* equipment: a coprocessor, a display with its own BIOS; no floppy */
 	i8042_init(&b->i8042, vm, "i8042");
 	b->i8042.kbd_irq = irq_line(b, IRQ_KBD, 0);
 	b->i8042.aux_irq = irq_line(b, IRQ_AUX, 0);
@@ -268,6 +270,15 @@ static void make_chips(struct vm *vm)
 	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->port92.dev };
 	for (u32 i = 0; i < ARRAY_SIZE(all); i++)
 		add_device(b, all[i]);
+}
+
+static bool make_video(struct vm *vm, char *err, size_t errsize)
+{
+	struct board *b = vm->board;
+	b->video = video_init(vm, &b->pci, err, errsize);
+	if (b->video)
+		add_device(b, video_device(b->video));
+	return b->video;
 }
 
 static bool make_uart(struct vm *vm, int n, const char *spec, const struct chardev_stdio *in, char *err, size_t errsize)
@@ -317,7 +328,7 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 {
 	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
 	make_chips(vm);
-	if (!wire_ports(vm))
+	if (!wire_ports(vm) || !make_video(vm, err, errsize))
 		return false;
 	for (int i = 0; i < BOARD_UARTS; i++)
 		if (opt->serial[i] && !make_uart(vm, i, opt->serial[i], &in, err, errsize))
@@ -355,6 +366,7 @@ void board_fini(struct vm *vm)
 		chardev_close(b->serial[i]);
 	chardev_close(b->debugcon_chr);
 	fw_cfg_fini(&b->fw_cfg);
+	video_fini(b->video);
 	free(b);
 	vm->board = NULL;
 }

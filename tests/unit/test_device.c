@@ -2,6 +2,8 @@
  * test_device.c - field tables are complete: a chip driven at random and copied through its table behaves as the original.
  */
 /* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o
+ * devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_time.o devices/emulated/vga_draw.o devices/emulated/vga_text.o
+ * devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/display.o
  * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o
  * tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
@@ -17,6 +19,8 @@
 #include "devices/emulated/port92.h"
 #include "devices/emulated/rtc.h"
 #include "devices/emulated/uart.h"
+#include "devices/emulated/vga.h"
+#include "monitor/event.h"
 #include "tests/unit/fake_vm.h"
 #include <string.h>
 
@@ -24,6 +28,9 @@
 size_t chardev_write(struct chardev *c, const void *buf, size_t n) { return n; }
 size_t chardev_read(struct chardev *c, void *buf, size_t n) { return 0; }
 void chardev_attach(struct chardev *c, void (*event)(void *arg), void *arg) { }
+
+/* Nobody looks at the display. */
+bool event_post(struct vm *vm, void (*fn)(void *arg), void *arg) { return true; }
 
 /* A chip's registers as one space of `ports` offsets. */
 struct subject {
@@ -74,16 +81,30 @@ static u32 r_uart(void *d, u32 n) { return uart_read(d, n); }
 static void w_uart(void *d, u32 n, u8 v) { uart_write(d, n, n == 4 ? v | 0x18 : v); }	/* in loopback, OUT2 on */
 static bool o_uart(void *d) { return ((struct uart *)d)->irq.level; }
 
+/* Ports 3B0h to 3DFh, then VBE's index and data, whose values are small numbers here. Video memory is no part of the chip's state. */
+static u8 vram[0x40000];
+static void a_vga(void *d, struct vm *vm) { vga_init(d, vm, "a", vram, sizeof(vram)); }
+static u32 r_vga(void *d, u32 n) { return n < 0x30 ? vga_read(d, n) : vbe_port_read(d, n & 1); }
+static void w_vga(void *d, u32 n, u8 v)
+{
+	if (n < 0x30)
+		vga_write(d, n, n == 0x12 ? v | 1 : v);
+	else
+		vbe_port_write(d, n & 1, n & 1 ? (u16)(v * 5) : v & 15);
+}
+static bool o_vga(void *d) { return false; }
+
 static const struct subject subjects[] = {
 	{ "pic", sizeof(struct pic), 7, a_pic, r_pic, w_pic, o_pic },
 	{ "pit", sizeof(struct pit), 5, a_pit, r_pit, w_pit, o_pit },
 	{ "rtc", sizeof(struct rtc), 2, a_rtc, r_rtc, w_rtc, o_rtc },
 	{ "i8042", sizeof(struct i8042), 2, a_kbd, r_kbd, w_kbd, o_kbd },
 	{ "port92", sizeof(struct port92), 1, a_92, r_92, w_92, o_92 },
+	{ "vga", sizeof(struct vga), 0x32, a_vga, r_vga, w_vga, o_vga },
 	{ "uart", sizeof(struct uart), 8, a_uart, r_uart, w_uart, o_uart },
 };
 
-static u8 pool[2][sizeof(struct rtc) + sizeof(struct pit) + sizeof(struct pic) + 4096] __attribute__((aligned(16)));
+static u8 pool[2][sizeof(struct rtc) + sizeof(struct pit) + sizeof(struct pic) + sizeof(struct vga) + 4096] __attribute__((aligned(16)));
 
 static u32 access_once(const struct subject *s, void *dev, u32 choice)
 {
