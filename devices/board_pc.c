@@ -163,6 +163,14 @@ static void fw_cfg_ports_write(void *dev, u32 offset, u32 value, int size) { fw_
 static void fw_cfg_dma_ports_write(void *dev, u32 offset, u32 value, int size) { fw_cfg_dma_write(dev, offset, value, size); }
 static void fpu_clear_write(void *dev, u32 offset, u32 value, int size) { irq_changed(dev, IRQ_FPU, false); }
 
+static void start_port_write(void *dev, u32 offset, u32 value, int size)
+{
+	struct vm *vm = dev;
+	vm->start_requested = true;
+	vcpu_kick(vm->vcpu);
+}
+
+static const struct bus_ops start_port_ops = { nothing_read, start_port_write, 1 };
 static const struct bus_ops pic0_ops = { pic0_read, pic0_write, 1 };
 static const struct bus_ops pic1_ops = { pic1_read, pic1_write, 1 };
 static const struct bus_ops elcr_ops = { elcr_read, elcr_write, 1 };
@@ -306,6 +314,16 @@ static bool make_debugcon(struct vm *vm, const char *spec, const struct chardev_
 	       bus_add_io(vm, "debugcon", 0x402, 1, &debugcon_ops, &b->debugcon);	/* SeaBIOS writes there */
 }
 
+/* A kernel to start behind firmware is a boot device of its own, the first. */
+static bool make_boot_rom(struct vm *vm, const u8 *rom, u32 size)
+{
+	static const char order[] = "/rom@genroms/ringfence.rom\n";
+	struct fw_cfg *f = &vm->board->fw_cfg;
+	fw_cfg_add_file(f, "genroms/ringfence.rom", rom, size);
+	fw_cfg_add_file(f, "bootorder", order, sizeof(order));
+	return bus_add_io(vm, "start", BOARD_START_PORT, 1, &start_port_ops, vm);
+}
+
 static bool make_debugexit(struct vm *vm, int port)
 {
 	struct board *b = vm->board;
@@ -334,6 +352,8 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 		if (opt->serial[i] && !make_uart(vm, i, opt->serial[i], &in, err, errsize))
 			return false;
 	if (opt->debugcon && !make_debugcon(vm, opt->debugcon, &in, err, errsize))
+		return false;
+	if (opt->boot_rom && !make_boot_rom(vm, opt->boot_rom, opt->boot_rom_size))
 		return false;
 	return opt->debug_exit < 0 || make_debugexit(vm, opt->debug_exit);
 }

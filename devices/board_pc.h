@@ -6,10 +6,13 @@
 #include "devices/device.h"
 
 #define BOARD_UARTS 4
+#define BOARD_START_PORT 0x505	/* the boot ROM asks here for its kernel */
 
 struct board_options {
 	const char *serial[BOARD_UARTS];	/* COM1 to COM4: as chardev_open(); NULL: no such port in the machine */
 	const char *debugcon;			/* port E9h, as chardev_open(); NULL: none */
+	const u8 *boot_rom;			/* option ROM that offers the loader's kernel (loader_boot_rom()); NULL: none */
+	u32 boot_rom_size;
 	int debug_exit;				/* port of the exit device; -1: none */
 	/* What is typed on standard input passes through this (event thread); may be NULL. */
 	size_t (*stdin_filter)(void *arg, u8 *buf, size_t n);

@@ -97,7 +97,7 @@ static bool header_read(struct load_plan *p, const struct load_file *k, struct l
 		if (said < h->code_len)
 			h->code_len = said;		/* behind it: signatures */
 	}
-	h->code32 = get32(d + HDR_CODE32);
+	h->code32 = p->behind_firmware ? HIGH_RAM : get32(d + HDR_CODE32);	/* setup code has been known to leave it empty */
 	h->initrd_max = h->version >= 0x203 ? get32(d + HDR_INITRD_MAX) : 0x37ffffff;
 	h->cmdline_max = h->version >= 0x206 ? get32(d + HDR_CMDLINE_MAX) : 255;
 	return true;

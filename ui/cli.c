@@ -289,8 +289,6 @@ static u32 count_stdio(const struct cli_run *run)
 static bool check_what_runs(struct parser *ps)
 {
 	const struct cli_run *run = ps->run;
-	if (run->firmware && (run->kernel || run->initrd || run->append[0]))
-		return usage_error(ps, "--firmware starts no kernel: it goes without --kernel, --initrd and --append");
 	if (!run->kernel && (run->initrd || run->append[0]))
 		return usage_error(ps, "--initrd and --append go with --kernel, which is missing");
 	return true;

@@ -10,7 +10,7 @@
 
 /* What 'ringfence run' was told. Strings point into argv. */
 struct cli_run {
-	const char *firmware, *kernel, *initrd, *append;	/* one of the first two is NULL */
+	const char *firmware, *kernel, *initrd, *append;	/* firmware: a file or "seabios"; NULL: none with a kernel, else seabios */
 	const char *cpu, *name;
 	const char *serial[CLI_SERIALS];	/* unset ones are NULL */
 	const char *debugcon;			/* NULL: none */

@@ -87,8 +87,17 @@ static bool uses_stdio(const struct cli_run *opt)
 	return yes;
 }
 
+/* The machine's firmware; NULL: a kernel starts without any. */
+static const char *firmware_path(const struct cli_run *opt)
+{
+	if (opt->firmware && strcmp(opt->firmware, "seabios"))
+		return opt->firmware;
+	return opt->firmware || !opt->kernel ? DEFAULT_FIRMWARE : NULL;
+}
+
 static bool board_build(struct machine *m)
 {
+	u8 boot_rom[LOADER_ROM_BYTES];
 	struct board_options b = {
 		.debugcon = m->opt->debugcon,
 		.debug_exit = m->opt->debug_exit,
@@ -96,6 +105,11 @@ static bool board_build(struct machine *m)
 		.stdin_arg = &m->keys,
 	};
 	memcpy(b.serial, m->opt->serial, sizeof(m->opt->serial));
+	if (m->opt->kernel && firmware_path(m->opt)) {
+		loader_boot_rom(boot_rom, BOARD_START_PORT);
+		b.boot_rom = boot_rom;
+		b.boot_rom_size = sizeof(boot_rom);
+	}
 	m->has_board = board_init(&m->vm, &b, m->err, sizeof(m->err));
 	return m->has_board;
 }
@@ -104,8 +118,7 @@ static bool board_build(struct machine *m)
 static bool machine_init(struct machine *m, const struct cpu_model *model)
 {
 	const struct cli_run *opt = m->opt;
-	const char *firmware = opt->firmware || opt->kernel ? opt->firmware : DEFAULT_FIRMWARE;
-	struct loader_options files = { firmware, opt->kernel, opt->initrd, opt->append, opt->ram_size };
+	struct loader_options files = { firmware_path(opt), opt->kernel, opt->initrd, opt->append, opt->ram_size };
 	struct tr_options tr = { .check_recover = opt->check_recover, .check_links = opt->check_links,
 				 .trace = opt->trace & TRACE_TC ? stderr : NULL };
 	const char *why = "out of memory";
@@ -141,6 +154,7 @@ static bool machine_init(struct machine *m, const struct cpu_model *model)
 	if (!board_build(m))
 		return false;
 	vm->reset_hook = loader_load;
+	vm->start_hook = loader_start_kernel;
 	vm->reset_arg = m->loader;
 	return true;
 }

@@ -354,6 +354,7 @@ static void test_linux_behind_firmware(void **state)
 	struct load_file k = make_linux(), initrd = { .name = "initrd", .data = module, .len = sizeof(module) };
 	put16(image + 0x224, 0x1111);
 	image[700] = 0x77;
+	put32(image + 0x214, 0);	/* iPXE's */
 	assert_true(loader_plan(&p, &k, &initrd, 1, "console=tty0"));
 	assert_int_equal(p.real_seg, 0x1000);
 	assert_int_equal(at(&p, 0x10000 + 700)[0], 0x77);
