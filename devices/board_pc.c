@@ -30,7 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { E820_RAM = 1 };
+enum { E820_RAM = 1, CMOS_SHUTDOWN = 0x0f };
 enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13 };
 #define IRQ_INPUTS 16
 #define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
@@ -123,9 +123,25 @@ static void ferr_changed(struct vm *vm, bool level)
 		irq_changed(vm->board, IRQ_FPU, true);
 }
 
-static void cpu_reset(void *arg)
+static void hard_reset(void *arg)
 {
 	vm_request_reset(arg);
+}
+
+static void cpu_reset(void *arg)
+{
+	vm_request_cpu_reset(arg);
+}
+
+/*
+ * The shutdown status byte says that firmware is to go on in real mode at 40:67 or to end a block move (IBM PC/AT Technical Reference,
+ * "CMOS RAM"). Firmware can do so while it runs from shadow RAM.
+ */
+static bool cpu_restarts(struct vm *vm)
+{
+	u8 status = vm->board->rtc.cmos[CMOS_SHUTDOWN];
+	bool shadowed = mem_kind(vm->mem, 0xff000) != mem_kind_below(vm->mem, 0xff000);
+	return shadowed && (status == 0x05 || status == 0x09 || status == 0x0a);
 }
 
 /* --- ports --- */
@@ -272,7 +288,8 @@ static void make_chips(struct vm *vm)
 	b->i8042.a20 = b->port92.a20 = (struct line){ .set = a20_changed, .to = vm, .level = true };
 	make_pci(vm);
 	make_fw_cfg(vm);
-	b->i8042.cpu_reset = b->port92.cpu_reset = b->pci.cpu_reset = cpu_reset;
+	b->i8042.cpu_reset = b->port92.cpu_reset = cpu_reset;
+	b->pci.cpu_reset = hard_reset;
 	b->i8042.cpu_reset_arg = b->port92.cpu_reset_arg = b->pci.cpu_reset_arg = vm;
 
 	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->port92.dev };
@@ -367,6 +384,7 @@ bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_
 		return false;
 	}
 	vm->board_reset = board_reset;
+	vm->cpu_restarts = cpu_restarts;
 	vm->intr_ack = intr_ack;
 	vm->ferr = ferr_changed;
 	if (make_all(vm, opt, err, errsize))

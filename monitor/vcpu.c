@@ -63,7 +63,7 @@ void cpu_raise(struct cpu_state *cs, int vector, int error)
 	if (combined < 0) {	/* triple fault: shutdown, which a PC's chip set answers with a reset */
 		vm_trace(v->vm, TRACE_EXC, "triple fault\n");
 		v->run->vector = NO_VECTOR;
-		vm_request_reset(v->vm);
+		vm_request_cpu_reset(v->vm);
 	} else {
 		v->run->vector = combined;
 		v->run->error = combined == vector ? error : 0;
@@ -155,11 +155,24 @@ void vcpu_nmi(struct vcpu *v)
 
 /* --- attention --- */
 
+/* INIT does not touch the time-stamp counter (SDM vol. 3, table 9-1). */
+static void restart_cpu(struct vcpu *v)
+{
+	u64 offset = v->cs.tsc_offset;
+
+	vcpu_reset(v);
+	v->cs.tsc_offset = offset;
+}
+
 static void reset_machine(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 
 	vm->reset_requested = false;
+	if (vm->reset_cpu && vm->cpu_restarts && vm->cpu_restarts(vm)) {
+		restart_cpu(v);
+		return;
+	}
 	if (vm->no_reboot) {
 		vm_request_stop(vm, VM_REBOOT);
 		return;
@@ -267,7 +280,7 @@ static void step(struct vcpu *v)
 
 static void halted(struct vcpu *v)
 {
-	if (!v->cs.iflag && !v->nmi_pending) {
+	if (!v->cs.iflag && !v->nmi_pending && !v->vm->halt_waits) {
 		vm_request_stop(v->vm, VM_POWEROFF);
 		return;
 	}

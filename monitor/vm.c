@@ -29,6 +29,14 @@ void vm_request_stop(struct vm *vm, enum vm_stop why)
 void vm_request_reset(struct vm *vm)
 {
 	vm->reset_requested = true;
+	vm->reset_cpu = false;
+	vcpu_kick(vm->vcpu);
+}
+
+void vm_request_cpu_reset(struct vm *vm)
+{
+	vm->reset_cpu |= !vm->reset_requested;
+	vm->reset_requested = true;
 	vcpu_kick(vm->vcpu);
 }
 

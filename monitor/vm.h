@@ -50,13 +50,17 @@ struct vm {
 	int (*intr_ack)(struct vm *vm);	/* INTA cycle: vector of the highest pending interrupt; set by the board */
 	void (*ferr)(struct vm *vm, bool level);	/* FERR# for CR0.NE=0; set by the board */
 
+	bool (*cpu_restarts)(struct vm *vm);	/* the program that resets the CPU wants to go on: firmware is there for it. May be NULL. */
+
 	bool no_reboot;
+	bool halt_waits;		/* HLT with interrupts off waits for the user, as on a PC, and does not power off */
 	enum vm_stop stop;		/* written by vm_request_stop() */
 	u32 pause;			/* vm.c: asked to pause; atomic */
 	char pause_why[VM_PAUSE_WHY];	/* vCPU thread, while vm_paused() */
 	struct { enum vm_happening what; void (*fn)(void *arg); void *arg; } listener[VM_LISTENERS];
 	u32 listeners;
 	bool reset_requested;
+	bool reset_cpu;			/* the request is for the CPU alone */
 	bool start_requested;		/* the boot ROM asks for start_hook; vCPU thread */
 	int exit_status;
 	char error[256];
@@ -67,6 +71,9 @@ struct vm {
 void vm_request_stop(struct vm *vm, enum vm_stop why);
 /* vCPU thread: at the next block boundary CPU, chips and kernel go back to their start (or VM_REBOOT when no_reboot). */
 void vm_request_reset(struct vm *vm);
+/* The same for the processor's INIT input (keyboard controller, port 92h, shutdown after a triple fault). Programs for the 80286 return
+ * to real mode this way and leave word in the CMOS memory: then vm->cpu_restarts() is true, and chips and memory stay as they are. */
+void vm_request_cpu_reset(struct vm *vm);
 
 /*
  * Pausing: guest and guest clock, the TSC with it, stand still from the next block boundary on; posted calls (event_post()) still run,

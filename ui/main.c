@@ -127,7 +127,8 @@ static bool machine_init(struct machine *m, const struct cpu_model *model)
 	m->loader = loader_open(&files, m->err, sizeof(m->err));
 	if (!m->loader)
 		return false;
-	*vm = (struct vm){ .name = opt->name, .no_reboot = opt->no_reboot, .trace = opt->trace };
+	*vm = (struct vm){ .name = opt->name, .no_reboot = opt->no_reboot, .trace = opt->trace,
+			   .halt_waits = firmware_path(opt) != NULL };
 	m->keys = (struct tty_keys){ .leave = user_leaves, .say = user_hears, .arg = vm };
 	m->has_mem = mem_init(vm, opt->ram_size, m->err, sizeof(m->err));
 	if (!m->has_mem)
