@@ -5,7 +5,7 @@
  * image sees one thread. The chip keeps as many in flight as it likes: the queue is a list through the requests themselves.
  *
  * A write, discard or flush that the host refuses stays at the head of the queue with `stalled` set: nothing passes it. The machine
- * ends then, or stands still until blockdev_retry() starts the worker again.
+ * is paused then, and the worker tries again when it goes on.
  *
  * `lock` guards the queues and flags. The image belongs to the worker while `working`, else to the vCPU thread.
  */
@@ -98,6 +98,7 @@ static void finish(struct blockdev *b, struct blk_req *req, int error)
 		usleep(1000);
 }
 
+/* With the lock held: the machine cannot go on before `stalled` is set. */
 static void pause_machine(struct blockdev *b, const struct blk_req *req, int error)
 {
 	char why[200];
@@ -107,8 +108,7 @@ static void pause_machine(struct blockdev *b, const struct blk_req *req, int err
 		fprintf(stderr, "ringfence: %s; what the guest wrote last is lost\n", why);
 		return;
 	}
-	snprintf(b->vm->error, sizeof(b->vm->error), "%s", why);
-	vm_request_stop(b->vm, VM_ERROR);
+	vm_pause(b->vm, why);
 }
 
 static void *worker(void *arg)
@@ -178,8 +178,10 @@ void blockdev_submit(struct blockdev *b, struct blk_req *req)
 	pthread_mutex_unlock(&b->lock);
 }
 
-void blockdev_retry(struct blockdev *b)
+/* The machine goes on. */
+static void retry(void *arg)
 {
+	struct blockdev *b = arg;
 	pthread_mutex_lock(&b->lock);
 	b->stalled = false;
 	pthread_cond_signal(&b->work);
@@ -249,8 +251,10 @@ struct blockdev *blockdev_init(struct vm *vm, const char *id, struct image *im)
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->work, NULL);
 	pthread_cond_init(&b->idle, NULL);
-	if (start_worker(b))
+	if (start_worker(b)) {
+		vm_on_continue(vm, retry, b);
 		return b;
+	}
 	blockdev_fini(b);
 	return NULL;
 }

@@ -25,14 +25,13 @@ struct blk_req {
 struct blk_stats { u64 reads, writes, flushes, read_bytes, write_bytes; };
 
 /* Takes the image over, also when it fails; NULL image: an empty drive with removable media. NULL: out of memory or threads. */
+/* Before the machine runs. */
 struct blockdev *blockdev_init(struct vm *vm, const char *id, struct image *im);
 /* The worker finishes what is in flight, flushes and ends; `done` is not called any more. Must come before event_fini(). */
 void blockdev_stop(struct blockdev *b);
 void blockdev_fini(struct blockdev *b);		/* stops, closes the image, frees */
 /* vCPU thread. A request outside the medium gives EINVAL, one on an empty drive ENOMEDIUM, a write to a read-only medium EROFS. */
 void blockdev_submit(struct blockdev *b, struct blk_req *req);
-/* Any thread: the machine goes on, what the host refused is tried again. */
-void blockdev_retry(struct blockdev *b);
 /* Removable media; vCPU thread. `changed` tells the chip. Waits for what is in flight; the old image is flushed and closed. */
 void blockdev_change(struct blockdev *b, struct image *im);
 void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg);

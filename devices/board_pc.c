@@ -9,6 +9,7 @@
  * for the end.
  */
 #include "devices/board_pc.h"
+#include "devices/board_drives.h"
 #include "devices/board_video.h"
 #include "devices/chardev.h"
 #include "devices/emulated/debugcon.h"
@@ -31,7 +32,7 @@
 #include <stdlib.h>
 
 enum { E820_RAM = 1, CMOS_SHUTDOWN = 0x0f };
-enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13 };
+enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13, IRQ_IDE0 = 14, IRQ_IDE1 = 15 };
 #define IRQ_INPUTS 16
 #define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
 
@@ -46,6 +47,7 @@ struct board {
 	struct i440fx i440fx;
 	struct piix3 piix3;
 	struct fw_cfg fw_cfg;
+	struct board_drives drives;
 	struct uart uart[BOARD_UARTS];
 	struct debugcon debugcon;
 	struct debugexit debugexit;
@@ -306,6 +308,19 @@ static bool make_video(struct vm *vm, char *err, size_t errsize)
 	return b->video;
 }
 
+static bool make_drives(struct vm *vm, const struct board_options *opt, char *err, size_t errsize)
+{
+	struct board *b = vm->board;
+	const struct line irq[2] = { irq_line(b, IRQ_IDE0, 0), irq_line(b, IRQ_IDE1, 0) };
+	if (!board_drives_init(&b->drives, vm, opt->ide, irq, err, errsize))
+		return false;
+	pci_add(&b->pci, 1, 1, &b->drives.pci.func);
+	add_device(b, &b->drives.pci.dev);
+	add_device(b, &b->drives.channel[0].dev);
+	add_device(b, &b->drives.channel[1].dev);
+	return true;
+}
+
 static bool make_uart(struct vm *vm, int n, const char *spec, const struct chardev_stdio *in, char *err, size_t errsize)
 {
 	struct board *b = vm->board;
@@ -363,7 +378,7 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 {
 	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
 	make_chips(vm);
-	if (!wire_ports(vm) || !make_video(vm, err, errsize))
+	if (!wire_ports(vm) || !make_video(vm, err, errsize) || !make_drives(vm, opt, err, errsize))
 		return false;
 	for (int i = 0; i < BOARD_UARTS; i++)
 		if (opt->serial[i] && !make_uart(vm, i, opt->serial[i], &in, err, errsize))
@@ -395,6 +410,11 @@ bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_
 	return false;
 }
 
+void board_stop(struct vm *vm)
+{
+	board_drives_stop(&vm->board->drives);
+}
+
 void board_fini(struct vm *vm)
 {
 	struct board *b = vm->board;
@@ -403,10 +423,16 @@ void board_fini(struct vm *vm)
 	for (int i = 0; i < BOARD_UARTS; i++)
 		chardev_close(b->serial[i]);
 	chardev_close(b->debugcon_chr);
+	board_drives_fini(&b->drives);
 	fw_cfg_fini(&b->fw_cfg);
 	video_fini(b->video);
 	free(b);
 	vm->board = NULL;
+}
+
+struct blockdev *board_blockdev(struct vm *vm, u32 n)
+{
+	return n < BOARD_IDE_DRIVES ? vm->board->drives.blk[n] : NULL;
 }
 
 struct device *board_devices(struct vm *vm)

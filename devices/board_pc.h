@@ -5,8 +5,18 @@
 #define RF_BOARD_PC_H
 #include "devices/device.h"
 
+struct blockdev;
 #define BOARD_UARTS 4
 #define BOARD_START_PORT 0x505	/* the boot ROM asks here for its kernel */
+#define BOARD_IDE_DRIVES 4
+#define BOARD_FLOPPIES 2
+
+struct board_drive {
+	enum board_drive_kind { BOARD_NO_DRIVE, BOARD_DISK, BOARD_CDROM, BOARD_FLOPPY } kind;
+	const char *path;	/* NULL: an empty drive (CD-ROM, floppy) */
+	const char *format;	/* as for image_open() */
+	bool readonly;
+};
 
 struct board_options {
 	const char *serial[BOARD_UARTS];	/* COM1 to COM4: as chardev_open(); NULL: no such port in the machine */
@@ -14,6 +24,7 @@ struct board_options {
 	const u8 *boot_rom;			/* option ROM that offers the loader's kernel (loader_boot_rom()); NULL: none */
 	u32 boot_rom_size;
 	int debug_exit;				/* port of the exit device; -1: none */
+	struct board_drive ide[BOARD_IDE_DRIVES];	/* primary master and slave, secondary master and slave */
 	/* What is typed on standard input passes through this (event thread); may be NULL. */
 	size_t (*stdin_filter)(void *arg, u8 *buf, size_t n);
 	void *stdin_arg;
@@ -24,7 +35,11 @@ struct board_options {
  * The RTC's memory sizes come from vm->mem.
  */
 bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_t errsize);
+/* After the vCPU thread's end and before event_fini(): no thread of the board posts any more. */
+void board_stop(struct vm *vm);
 void board_fini(struct vm *vm);
+/* Drive n of BOARD_IDE_DRIVES, for those who change its medium or want to know; NULL: no such drive. */
+struct blockdev *board_blockdev(struct vm *vm, u32 n);
 /* All chips, linked by `next`. */
 struct device *board_devices(struct vm *vm);
 #endif

@@ -163,8 +163,10 @@ static bool machine_init(struct machine *m, const struct cpu_model *model)
 static void machine_fini(struct machine *m)
 {
 	struct vm *vm = &m->vm;
+	if (m->has_board)
+		board_stop(vm);
 	if (m->has_events)
-		event_fini(vm);		/* first: after it nobody posts to the others */
+		event_fini(vm);		/* after it nobody posts to the others */
 	if (m->has_board)
 		board_fini(vm);
 	display_fini(vm->display);

@@ -104,6 +104,20 @@ static struct image *medium_image(struct medium *m)
 	return im;
 }
 
+/* --- a machine that pauses --- */
+
+static char why_paused[300];
+static void (*on_continue)(void *arg);
+static void *on_continue_arg;
+
+void vm_pause(struct vm *vm, const char *why) { snprintf(why_paused, sizeof(why_paused), "%s", why); }
+void vm_on(struct vm *vm, enum vm_happening what, void (*fn)(void *arg), void *arg)
+{
+	assert_int_equal(what, VM_CONTINUED);
+	on_continue = fn;
+	on_continue_arg = arg;
+}
+
 /* --- requests --- */
 
 static int order[64], ordered;
@@ -195,18 +209,18 @@ static void test_refusal(void **state)
 	usleep(20000);
 	assert_int_equal(posts.n, 0);			/* neither is done */
 	assert_int_equal(m->refusals, 1);
-	blockdev_retry(b);				/* still no room */
+	on_continue(on_continue_arg);				/* still no room */
 	while (m->refusals < 2)
 		usleep(1000);
 	assert_int_equal(posts.n, 0);
 	m->refuse = 0;
 	usleep(20000);
-	blockdev_retry(b);
+	on_continue(on_continue_arg);
 	wait_for(2);
 	assert_int_equal(errors[0] | errors[1], 0);
 	assert_int_equal(order[0], 0);
 	assert_int_equal(buf[1][0], 0xa5);
-	assert_non_null(strstr(vm->error, "medium: cannot be written: No space left"));
+	assert_non_null(strstr(why_paused, "medium: cannot be written: No space left"));
 
 	m->read_error = EIO;
 	submit(b, &r[2], &n[2], BLK_READ, 0, buf[2], 512);
