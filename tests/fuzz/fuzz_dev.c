@@ -1,0 +1,290 @@
+/*
+ * fuzz_dev.c - 'make fuzz T=dev:NAME': a chip against a guest that does anything. Random accesses to its registers and memory
+ * of all sizes, random time, resets, state from outside; no crash, no hang, no unbounded memory. Run it with M=asan and M=ubsan.
+ *
+ *     fuzz_dev NAME [-n ACCESSES] [-t SECONDS] [-s SEED]       'fuzz_dev list' tells the names
+ *
+ * To add a chip: a `struct target` with its spaces (registers or memory, by offset), its objects in the list below, its line in
+ * targets[]. Chips that read and write the guest's memory find GUEST_BYTES of it, full of random bytes.
+ */
+/* objs: devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
+ * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/display.o
+ * devices/pci.o devices/device.o tests/unit/fake_vm.o monitor/lib/bug.o */
+#include "devices/display.h"
+#include "devices/emulated/vga.h"
+#include "monitor/bus.h"
+#include "monitor/event.h"
+#include "monitor/mem.h"
+#include "tests/unit/fake_vm.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPACES      6
+#define GUEST_BYTES (1u << 20)
+#define HANG_SECONDS 20		/* no batch of accesses may take as long */
+#define BATCH       20000
+#define GROWTH_MAX_KIB (192l << 10)
+
+struct space {
+	u32 size;		/* offsets 0 to size - 1 */
+	int max;		/* the widest access: 1, 2 or 4 */
+	u32 weight;		/* how often in comparison with the others */
+	u32 (*read)(void *dev, u32 offset, int size);
+	void (*write)(void *dev, u32 offset, u32 value, int size);
+};
+struct target {
+	const char *name;
+	struct device *(*new)(struct vm *vm);
+	void (*free)(struct device *dev);
+	void (*now_and_then)(struct device *dev, u32 random);	/* what else happens to the chip; may be NULL */
+	struct space space[SPACES];
+};
+
+/* --- what chips need of the machine --- */
+
+static u8 guest[GUEST_BYTES];
+static struct { void (*fn)(void *arg); void *arg; } posted[64];
+static u32 posts;
+
+bool event_post(struct vm *vm, void (*fn)(void *arg), void *arg)
+{
+	if (posts == ARRAY_SIZE(posted))
+		return false;
+	posted[posts].fn = fn;
+	posted[posts++].arg = arg;
+	return true;
+}
+
+void mem_read(struct vm *vm, gpa_t gpa, void *buf, u64 len)
+{
+	for (u64 i = 0; i < len; i++)
+		((u8 *)buf)[i] = gpa + i < GUEST_BYTES ? guest[gpa + i] : 0xff;
+}
+
+void mem_write(struct vm *vm, gpa_t gpa, const void *buf, u64 len)
+{
+	for (u64 i = 0; i < len; i++)
+		if (gpa + i < GUEST_BYTES)
+			guest[gpa + i] = ((const u8 *)buf)[i];
+}
+
+static void run_posted(void)
+{
+	for (u32 i = 0; i < posts; i++)
+		posted[i].fn(posted[i].arg);
+	posts = 0;
+}
+
+/* --- vga --- */
+
+static void viewer_woken(void *arg) { }
+static struct display_viewer viewer = { .changed = viewer_woken };
+
+static struct device *vga_new(struct vm *vm)
+{
+	struct vga *v = calloc(1, sizeof(*v));
+	u8 *vram = calloc(1, VGA_VRAM_BYTES);
+	bug_on(!v || !vram, "out of memory");
+	vm->display = display_init(vm);
+	vga_init(v, vm, "vga", vram, VGA_VRAM_BYTES);
+	vga_display(v, vm->display);
+	display_attach(vm->display, &viewer);
+	return &v->dev;
+}
+
+static void vga_free(struct device *dev)
+{
+	struct vga *v = container_of(dev, struct vga, dev);
+	display_fini(dev->vm->display);
+	free(v->vram);
+	free(v);
+}
+
+/* Mostly in colour, with memory and picture on, or little would be reached; pictures of thousands of lines are drawn rarely. */
+static void vga_now_and_then(struct device *dev, u32 random)
+{
+	struct vga *v = container_of(dev, struct vga, dev);
+	vga_write(v, 0x12, (u8)(random | 3));
+	vga_read(v, 0x2a);
+	vga_write(v, 0x10, 0x20);
+	if (random % 64 == 0)
+		display_update(dev->vm->display);
+}
+
+static u32 vga_ports_read(void *dev, u32 offset, int size) { return vga_read(dev, offset); }
+static void vga_ports_write(void *dev, u32 offset, u32 value, int size) { vga_write(dev, offset, (u8)value); }
+static u32 vga_vbe_read(void *dev, u32 offset, int size) { return vbe_port_read(dev, offset); }
+static void vga_vbe_write(void *dev, u32 offset, u32 value, int size) { vbe_port_write(dev, offset, (u16)(offset ? value : value % 12)); }
+static u32 vga_mem_read(void *dev, u32 offset, int size) { return vga_window_read(dev, offset, size); }
+static void vga_mem_write(void *dev, u32 offset, u32 value, int size) { vga_window_write(dev, offset, value, size); }
+static u32 vga_mmio_read(void *dev, u32 offset, int size)
+{
+	struct vga *v = dev;
+	return v->func.bar_ops[VGA_BAR_MMIO]->read(v->func.bar_dev[VGA_BAR_MMIO], offset, size);
+}
+static void vga_mmio_write(void *dev, u32 offset, u32 value, int size)
+{
+	struct vga *v = dev;
+	v->func.bar_ops[VGA_BAR_MMIO]->write(v->func.bar_dev[VGA_BAR_MMIO], offset, value, size);
+}
+
+static const struct target targets[] = {
+	{ "vga", vga_new, vga_free, vga_now_and_then, {
+		{ 0x30, 1, 8, vga_ports_read, vga_ports_write }, { 3, 2, 4, vga_vbe_read, vga_vbe_write },
+		{ VGA_WINDOW_BYTES, 4, 8, vga_mem_read, vga_mem_write }, { VGA_MMIO_BYTES, 2, 1, vga_mmio_read, vga_mmio_write } } },
+};
+
+/* --- driver --- */
+
+struct fuzz {
+	const struct target *t;
+	struct vm *vm;
+	struct device *dev;
+	u64 rng, accesses;
+	u32 weights;
+};
+
+static u32 rnd(struct fuzz *f, u32 below)
+{
+	f->rng ^= f->rng << 13;
+	f->rng ^= f->rng >> 7;
+	f->rng ^= f->rng << 17;
+	return below ? (u32)(f->rng >> 20) % below : (u32)(f->rng >> 20);
+}
+
+static const struct space *pick_space(struct fuzz *f)
+{
+	u32 n = rnd(f, f->weights), i = 0;
+	while (n >= f->t->space[i].weight)
+		n -= f->t->space[i++].weight;
+	return &f->t->space[i];
+}
+
+static u32 pick_value(struct fuzz *f)
+{
+	static const u32 edges[] = { 0, 1, 0xff, 0x80, 0x7f, 0xffff, 0x8000, 0xffffffff, 0x80000000 };
+	return rnd(f, 4) ? rnd(f, 0) >> rnd(f, 25) : edges[rnd(f, ARRAY_SIZE(edges))];
+}
+
+/* Accesses within one space, aligned or not; they do not go over its end (the bus splits them). */
+static void access_once(struct fuzz *f)
+{
+	const struct space *s = pick_space(f);
+	int size = 1 << rnd(f, 3);
+	if (size > s->max)
+		size = s->max;
+	u32 offset = rnd(f, s->size);
+	if (offset + (u32)size > s->size)
+		size = 1;
+	if (rnd(f, 3))
+		s->write(f->dev, offset, pick_value(f), size);
+	else
+		s->read(f->dev, offset, size);
+	f->accesses++;
+}
+
+/* A snapshot file may say anything. */
+static void state_from_outside(struct fuzz *f)
+{
+	for (const struct field *field = f->dev->cls->fields; field->name; field++)
+		if (field->kind != FIELD_TIMER && !rnd(f, 4))
+			field_put(f->dev, field, rnd(f, field->count), rnd(f, 0));
+	if (f->dev->cls->loaded)
+		f->dev->cls->loaded(f->dev);
+}
+
+static void batch(struct fuzz *f)
+{
+	alarm(HANG_SECONDS);
+	for (int i = 0; i < BATCH; i++) {
+		access_once(f);
+		u32 event = rnd(f, 4096);
+		if (event < 64)
+			fake_advance(f->vm, rnd(f, 4) ? rnd(f, 100000) : rnd(f, 40000000));
+		if (event >= 64 && event < 128)
+			run_posted();
+		if (event >= 128 && event < 256 && f->t->now_and_then)
+			f->t->now_and_then(f->dev, rnd(f, 0));
+		if (event == 4094)
+			state_from_outside(f);
+		if (event == 4095 && f->dev->cls->reset)
+			f->dev->cls->reset(f->dev);
+	}
+	alarm(0);
+}
+
+static long memory_kib(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+static double seconds(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+static int run(const struct target *t, u64 limit, double time_limit, u64 seed)
+{
+	struct fuzz f = { .t = t, .rng = seed * 0x9e3779b97f4a7c15ull | 1, .vm = fake_vm_new() };
+	double start = seconds();
+	for (u32 i = 0; i < SPACES; i++)
+		f.weights += t->space[i].weight;
+	for (u32 i = 0; i < GUEST_BYTES; i++)
+		guest[i] = (u8)rnd(&f, 256);
+	f.dev = t->new(f.vm);
+	batch(&f);
+	long before = memory_kib();
+	while (f.accesses < limit && seconds() - start < time_limit)
+		batch(&f);
+	long grown = memory_kib() - before;
+	t->free(f.dev);
+	fake_vm_free(f.vm);
+	printf("%s: %llu accesses, seed %llu, %.1f s, %ld KiB more memory\n", t->name, (unsigned long long)f.accesses,
+	       (unsigned long long)seed, seconds() - start, grown);
+	if (grown > GROWTH_MAX_KIB) {
+		printf("%s: memory grew by more than %ld KiB\n", t->name, GROWTH_MAX_KIB);
+		return 1;
+	}
+	return 0;
+}
+
+static int list(FILE *to)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(targets); i++)
+		fprintf(to, "%s%s", targets[i].name, i + 1 < ARRAY_SIZE(targets) ? " " : "\n");
+	return to == stderr ? 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	u64 limit = ~0ull, seed = 1;
+	double time_limit = 10;
+	int c;
+	if (argc > 1 && !strcmp(argv[1], "list"))
+		return list(stdout);
+	while ((c = getopt(argc, argv, "n:t:s:")) != -1) {
+		if (c == 'n') {
+			limit = strtoull(optarg, NULL, 0);
+			time_limit = 1e9;
+		} else if (c == 't') {
+			time_limit = strtod(optarg, NULL);
+		} else if (c == 's') {
+			seed = strtoull(optarg, NULL, 0);
+		} else {
+			return 2;
+		}
+	}
+	for (u32 i = 0; optind < argc && i < ARRAY_SIZE(targets); i++)
+		if (!strcmp(argv[optind], targets[i].name))
+			return run(&targets[i], limit, time_limit, seed);
+	fprintf(stderr, "usage: fuzz_dev NAME [-n ACCESSES] [-t SECONDS] [-s SEED]; names: ");
+	return list(stderr);
+}
