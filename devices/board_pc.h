@@ -24,7 +24,11 @@ struct board_options {
 	const u8 *boot_rom;			/* option ROM that offers the loader's kernel (loader_boot_rom()); NULL: none */
 	u32 boot_rom_size;
 	int debug_exit;				/* port of the exit device; -1: none */
+	const char *parallel;			/* LPT1, as chardev_open(); NULL: no such port in the machine */
 	struct board_drive ide[BOARD_IDE_DRIVES];	/* primary master and slave, secondary master and slave */
+	struct board_drive floppy[BOARD_FLOPPIES];	/* A: and B: */
+	const char *boot_order;			/* firmware tries: up to three of a (floppy), c (disk), d (CD-ROM), n (network); NULL: its own */
+	bool boot_menu;				/* firmware offers its boot menu */
 	/* What is typed on standard input passes through this (event thread); may be NULL. */
 	size_t (*stdin_filter)(void *arg, u8 *buf, size_t n);
 	void *stdin_arg;

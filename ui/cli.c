@@ -211,7 +211,12 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	case OPT_CHECK:      return take_check(ps, v);
 	case OPT_DEBUG_EXIT: return take_port(ps, v);
 	case OPT_DEBUGCON:   run->debugcon = v; return check_where(ps, "debugcon", v);
-	case OPT_DISPLAY:    return !strcmp(v, "none") || usage_error(ps, "--display: '%s' is not one of none", v);
+	case OPT_DISK:       return cli_take_drive(run, "disk", BOARD_DISK, v, ps->err, ps->errsize);
+	case OPT_CDROM:      return cli_take_drive(run, "cdrom", BOARD_CDROM, v, ps->err, ps->errsize);
+	case OPT_FLOPPY:     return cli_take_drive(run, "floppy", BOARD_FLOPPY, v, ps->err, ps->errsize);
+	case OPT_BOOT:       return cli_take_boot(run, v, ps->err, ps->errsize);
+	case OPT_PARALLEL:   run->parallel = v; return check_where(ps, "parallel", v);
+	case OPT_DISPLAY:    run->display = v; return !strcmp(v, "none") || usage_error(ps, "--display: '%s' is not one of none", v);
 	default:             return true;
 	}
 }
@@ -248,14 +253,30 @@ static const struct option_row *find_option(const char *word, const char **value
 	return NULL;
 }
 
+static bool take_file(struct parser *ps, const char *word)
+{
+	if (ps->run->files == CLI_FILES)
+		return usage_error(ps, "'%.60s' is one file too many: a PC has room for %d", word, CLI_FILES);
+	ps->run->file[ps->run->files++] = word;
+	return true;
+}
+
+static bool may_repeat(u32 id)
+{
+	return id == OPT_SERIAL || id == OPT_TRACE || id == OPT_CHECK || id == OPT_DISK || id == OPT_CDROM || id == OPT_FLOPPY;
+}
+
 static bool parse_words(struct parser *ps, int argc, char **argv, enum cli_result *early)
 {
 	u32 seen = 0;
 	for (int i = 0; i < argc; i++) {
 		const char *value;
 		size_t name_len;
-		if (argv[i][0] != '-' || !argv[i][1])
-			return usage_error(ps, "'%.60s' is no option; the kernel is given as --kernel FILE", argv[i]);
+		if (argv[i][0] != '-') {
+			if (!take_file(ps, argv[i]))
+				return false;
+			continue;
+		}
 		const struct option_row *o = find_option(argv[i], &value, &name_len);
 		if (!o)
 			return unknown_option(ps, argv[i], name_len);
@@ -268,7 +289,7 @@ static bool parse_words(struct parser *ps, int argc, char **argv, enum cli_resul
 			return usage_error(ps, "--%s takes no value", o->name);
 		if (o->arg && !value && ++i == argc)
 			return usage_error(ps, "--%s needs a value: %s", o->name, o->arg);
-		if (seen >> id & 1 && id != OPT_SERIAL && id != OPT_TRACE && id != OPT_CHECK)
+		if (seen >> id & 1 && !may_repeat(id))
 			return usage_error(ps, "--%s is given twice", o->name);
 		seen |= 1u << id;
 		if (!take(ps, (enum option_id)id, value ? value : o->arg ? argv[i] : NULL))
@@ -289,7 +310,7 @@ static u32 count_stdio(const struct cli_run *run)
 static bool check_what_runs(struct parser *ps)
 {
 	const struct cli_run *run = ps->run;
-	if (!run->kernel && (run->initrd || run->append[0]))
+	if (!run->kernel && !run->files && (run->initrd || run->append[0]))
 		return usage_error(ps, "--initrd and --append go with --kernel, which is missing");
 	return true;
 }
@@ -298,7 +319,7 @@ enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *
 {
 	struct parser ps = { run, err, errsize };
 	enum cli_result early = CLI_OK;
-	*run = (struct cli_run){ .append = "", .cpu = "host", .name = "guest", .ram_size = 512ull << 20, .debug_exit = -1 };
+	*run = (struct cli_run){ .append = "", .cpu = "host", .name = "guest", .display = "none", .ram_size = 512ull << 20, .debug_exit = -1 };
 	if (!parse_words(&ps, argc, argv, &early))
 		return CLI_ERROR;
 	if (early != CLI_OK)
@@ -344,7 +365,9 @@ void cli_help(FILE *out)
 
 void cli_help_run(FILE *out)
 {
-	fprintf(out, "Usage: ringfence run --kernel FILE [OPTION]...\n\n");
+	fprintf(out, "Usage: ringfence run [FILE]... [OPTION]...\n\n"
+		"What a FILE is (floppy, CD or disk image, kernel) is found by looking at it. The firmware starts a kernel that is\n"
+		"among them, or else boots from what is named first.\n\n");
 	for (u32 i = 0; i < OPT_MAX; i++) {
 		const struct option_row *o = &options[i];
 		char left[60], letter[8] = "    ";

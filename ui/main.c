@@ -101,6 +101,9 @@ static bool board_build(struct machine *m)
 	struct board_options b = {
 		.debugcon = m->opt->debugcon,
 		.debug_exit = m->opt->debug_exit,
+		.parallel = m->opt->parallel,
+		.boot_order = m->opt->boot_order[0] ? m->opt->boot_order : NULL,
+		.boot_menu = m->opt->boot_menu,
 		.stdin_filter = user_typed,
 		.stdin_arg = &m->keys,
 	};
@@ -110,6 +113,8 @@ static bool board_build(struct machine *m)
 		b.boot_rom = boot_rom;
 		b.boot_rom_size = sizeof(boot_rom);
 	}
+	memcpy(b.ide, m->opt->ide, sizeof(m->opt->ide));
+	memcpy(b.floppy, m->opt->floppy, sizeof(m->opt->floppy));
 	m->has_board = board_init(&m->vm, &b, m->err, sizeof(m->err));
 	return m->has_board;
 }
@@ -326,6 +331,12 @@ static int cmd_run(int argc, char **argv)
 		snprintf(m.err, sizeof(m.err), "--cpu: there is no model '%.40s'; '--cpu help' lists them", opt.cpu);
 		return usage(m.err, "ringfence run");
 	}
+	if (!cli_look_at_files(&opt, m.err, sizeof(m.err))) {
+		fprintf(stderr, "ringfence: %s\n", m.err);
+		return STATUS_ERROR;
+	}
+	if (!cli_place_drives(&opt, m.err, sizeof(m.err)))
+		return usage(m.err, "ringfence run");
 	tty_catch_crashes();
 	if (!signals_block(&m))
 		snprintf(m.err, sizeof(m.err), "cannot watch for signals: %s", strerror(errno));
@@ -373,7 +384,7 @@ int main(int argc, char **argv)
 	};
 	char err[200];
 	if (argc < 2)
-		return usage("what is to be done? For example: ringfence run --kernel FILE", "ringfence");
+		return usage("what is to be done? For example: ringfence run FILE", "ringfence");
 	for (u32 i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;

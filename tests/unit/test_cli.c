@@ -1,11 +1,14 @@
 /* test_cli.c - the command line: what is accepted, what it means, what is said of the rest; and the Ctrl-A keys. */
-/* objs: ui/cli.o ui/tty.o monitor/trace.o */
+/* objs: ui/cli.o ui/cli_drive.o ui/cli_files.o ui/tty.o images/sniff.o images/image.o images/raw.o monitor/trace.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ui/cli.h"
 #include "ui/tty.h"
@@ -70,7 +73,13 @@ static void test_errors(void **state)
 {
 	static const struct { const char *line, *says; } bad[] = {
 		{ "--append x", "--kernel, which is missing" },
-		{ "k", "'k' is no option" }, { "--kernel", "--kernel needs a value" },
+		{ "1 2 3 4 5 6 7 8", "'8' is one file too many" }, { "--disk", "needs a value" }, { "--disk ,x", "no file name" },
+		{ "--disk a,formt=raw", "did you mean 'format'" }, { "--disk a,format=qcow9", "format is raw" }, { "--disk a,bus=scsi", "bus is ide" },
+		{ "--disk a,unit=4", "unit is 0 to 3" }, { "--disk a,unit=", "unit needs a value" }, { "--disk a,readonly=x", "on or off" },
+		{ "--floppy a,bus=ide", "unknown key 'bus'" }, { "--floppy a,unit=2", "unit is 0 to 1" }, { "--disk a,", "unknown key ''" },
+		{ "--boot order=ax", "order is" }, { "--boot order=aa", "order is" }, { "--boot ordr=a", "did you mean 'order'" },
+		{ "--boot menu=no", "on or off" }, { "--disk a --disk a --disk a --disk a --floppy a --floppy a --floppy a", "at most 4 IDE and 2" },
+		{ "--parallel foo", "--parallel: 'foo'" }, { "--kernel", "--kernel needs a value" },
 		{ "--kernal k", "did you mean --kernel?" }, { "--no-rebot", "did you mean --no-reboot?" }, { "--xyzzyfoo", "unknown option" },
 		{ "-q", "unknown option -q" }, { "--kernel k --kernel l", "given twice" }, { "--kernel k --no-reboot=1", "takes no value" },
 		{ "--kernel k -m 0", "out of range" }, { "--kernel k -m 4G", "out of range" }, { "--kernel k -m 99999999999999999999", "out of range" },
@@ -91,6 +100,93 @@ static void test_errors(void **state)
 		if (!strstr(err, bad[i].says))
 			fail_msg("'%s' gave '%s', not '%s'", bad[i].line, err, bad[i].says);
 	}
+}
+
+static void test_drives(void **state)
+{
+	struct cli_run run;
+	char err[200];
+	assert_int_equal(parse(&run, err, "--floppy b.img --disk x,,y=1,readonly,format=raw,unit=1 --cdrom c.iso --disk z --cdrom none "
+			       "--floppy none --boot menu=on"), CLI_OK);
+	assert_true(cli_place_drives(&run, err, sizeof(err)));
+	assert_string_equal(run.ide[0].path, "z");
+	assert_false(run.ide[0].readonly);
+	assert_string_equal(run.ide[1].path, "x,y=1");
+	assert_true(run.ide[1].readonly);
+	assert_string_equal(run.ide[1].format, "raw");
+	assert_int_equal(run.ide[2].kind, BOARD_CDROM);
+	assert_string_equal(run.ide[2].path, "c.iso");
+	assert_int_equal(run.ide[3].kind, BOARD_CDROM);
+	assert_null(run.ide[3].path);
+	assert_string_equal(run.floppy[0].path, "b.img");
+	assert_int_equal(run.floppy[1].kind, BOARD_FLOPPY);
+	assert_null(run.floppy[1].path);
+	assert_string_equal(run.boot_order, "acd");
+	assert_true(run.boot_menu);
+
+	assert_int_equal(parse(&run, err, "--cdrom c --disk d --boot order=n,menu=off"), CLI_OK);
+	assert_true(cli_place_drives(&run, err, sizeof(err)));
+	assert_string_equal(run.boot_order, "n");
+	assert_int_equal(run.ide[1].kind, BOARD_NO_DRIVE);
+	assert_int_equal(parse(&run, err, "--disk a,unit=0 --disk b,unit=0"), CLI_OK);
+	assert_false(cli_place_drives(&run, err, sizeof(err)));
+	assert_string_equal(err, "b: unit 0 is taken already");
+	assert_int_equal(parse(&run, err, "--floppy a --floppy b --floppy c"), CLI_OK);
+	assert_false(cli_place_drives(&run, err, sizeof(err)));
+	assert_string_equal(err, "c: a PC has only 2 floppy drives");
+}
+
+static const char *make_file(const char *name, size_t size, size_t at, const void *data, size_t len)
+{
+	FILE *f = fopen(name, "w");
+	assert_non_null(f);
+	assert_int_equal(ftruncate(fileno(f), (off_t)size), 0);
+	assert_int_equal(pwrite(fileno(f), data, len, (off_t)at), len);
+	fclose(f);
+	return name;
+}
+
+static void test_files(void **state)
+{
+	static const u32 multiboot[3] = { 0x1badb002, 0, 0u - 0x1badb002 };
+	struct cli_run run;
+	char err[200], dir[] = "/tmp/ringfence-cli.XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	make_file("fd", 1440 << 10, 510, "\x55\xaa", 2);
+	make_file("hd", 8 << 20, 0, "", 0);
+	make_file("kernel", 4096, 16, multiboot, sizeof(multiboot));
+	make_file("noise", 5000, 0, "hello", 5);
+
+	assert_int_equal(parse(&run, err, "hd --floppy none --disk none fd -m 16 "), CLI_OK);
+	assert_true(cli_look_at_files(&run, err, sizeof(err)));
+	assert_true(cli_place_drives(&run, err, sizeof(err)));
+	assert_string_equal(run.ide[0].path, "hd");
+	assert_string_equal(run.floppy[0].path, "fd");
+	assert_string_equal(run.ide[1].path, "none");		/* a disk is never empty: that is a name */
+	assert_int_equal(run.floppy[1].kind, BOARD_FLOPPY);
+	assert_string_equal(run.boot_order, "ca");
+	assert_null(run.kernel);
+
+	assert_int_equal(parse(&run, err, "kernel hd --append x"), CLI_OK);
+	assert_true(cli_look_at_files(&run, err, sizeof(err)));
+	assert_string_equal(run.kernel, "kernel");
+	static const struct { const char *line, *says; } bad[] = {
+		{ "noise", "noise: this is no kernel" }, { "missing", "missing" }, { "kernel kernel", "one kernel is there already: kernel" },
+		{ "--kernel k kernel", "one kernel is there already: k" },
+		{ "hd --append x", "no FILE is one" }, { "hd hd hd hd hd hd hd", "at most 4 IDE" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse(&run, err, bad[i].line), CLI_OK);
+		assert_false(cli_look_at_files(&run, err, sizeof(err)));
+		if (!strstr(err, bad[i].says))
+			fail_msg("'%s' gave '%s', not '%s'", bad[i].line, err, bad[i].says);
+	}
+	static const char *const names[] = { "fd", "hd", "kernel", "noise" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(names[i]);
+	assert_int_equal(chdir("/"), 0);
+	rmdir(dir);
 }
 
 static void test_sizes(void **state)
@@ -139,6 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_all_options), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_drives), cmocka_unit_test(test_files),
 		cmocka_unit_test(test_sizes), cmocka_unit_test(test_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
