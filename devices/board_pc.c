@@ -30,6 +30,7 @@
 #include "monitor/vm.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { E820_RAM = 1, CMOS_SHUTDOWN = 0x0f };
 enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13, IRQ_IDE0 = 14, IRQ_IDE1 = 15 };
@@ -251,8 +252,8 @@ static void make_pci(struct vm *vm)
 	add_device(b, &b->piix3.dev);
 }
 
-/* What firmware cannot see by itself: the memory map, that there is one processor, that nobody asks for a boot menu, and that it is not
- * to try again when there is nothing to boot. */
+/* What firmware cannot see by itself: the memory map, that there is one processor, and that it is not to try again when there is nothing to
+ * boot. */
 static void make_fw_cfg(struct vm *vm)
 {
 	struct fw_cfg *f = &vm->board->fw_cfg;
@@ -262,7 +263,6 @@ static void make_fw_cfg(struct vm *vm)
 	fw_cfg_set_u64(f, FW_CFG_RAM_SIZE, vm->mem->ram_size);
 	fw_cfg_set_u16(f, FW_CFG_CPUS, 1);
 	fw_cfg_set_u16(f, FW_CFG_MAX_CPUS, 1);
-	fw_cfg_set_u16(f, FW_CFG_BOOT_MENU, 0);
 	fw_cfg_add_file(f, "etc/e820", &e820, sizeof(e820));
 	fw_cfg_add_file(f, "etc/boot-fail-wait", for_ever, sizeof(for_ever));
 	add_device(vm->board, &f->dev);
@@ -346,6 +346,19 @@ static bool make_debugcon(struct vm *vm, const char *spec, const struct chardev_
 	       bus_add_io(vm, "debugcon", 0x402, 1, &debugcon_ops, &b->debugcon);	/* SeaBIOS writes there */
 }
 
+/* SeaBIOS takes the kinds of boot devices that it tries, and their order, from three nibbles of the CMOS memory: of 3Dh both, of 38h the
+ * upper one. Of a kind that is not named it tries nothing before it has tried all that are. */
+static void set_boot(struct board *b, const char *order, bool menu)
+{
+	static const char letters[] = "acdn";	/* nibbles 1 to 4 */
+	u32 nibbles = 0;
+	for (u32 i = 0; order && i < 3 && order[i]; i++)
+		nibbles |= (u32)(strchr(letters, order[i]) - letters + 1) << 4 * i;
+	rtc_set_cmos(&b->rtc, 0x3d, (u8)nibbles);
+	rtc_set_cmos(&b->rtc, 0x38, (u8)(nibbles >> 8 << 4));
+	fw_cfg_set_u16(&b->fw_cfg, FW_CFG_BOOT_MENU, menu);
+}
+
 /* A kernel to start behind firmware is a boot device of its own, the first. */
 static bool make_boot_rom(struct vm *vm, const u8 *rom, u32 size)
 {
@@ -378,6 +391,7 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 {
 	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
 	make_chips(vm);
+	set_boot(vm->board, opt->boot_order, opt->boot_menu);
 	if (!wire_ports(vm) || !make_video(vm, err, errsize) || !make_drives(vm, opt, err, errsize))
 		return false;
 	for (int i = 0; i < BOARD_UARTS; i++)
