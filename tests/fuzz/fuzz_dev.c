@@ -9,12 +9,16 @@
  */
 /* objs: devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
  * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/display.o
- * devices/pci.o devices/device.o tests/unit/fake_vm.o monitor/lib/bug.o */
+ * devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
+ * devices/emulated/ide_identify.o devices/emulated/ide_dma.o
+ * devices/pci.o devices/device.o tests/unit/fake_vm.o tests/unit/fake_disk.o monitor/trace.o monitor/lib/bug.o */
 #include "devices/display.h"
+#include "devices/emulated/ide.h"
 #include "devices/emulated/vga.h"
 #include "monitor/bus.h"
 #include "monitor/event.h"
 #include "monitor/mem.h"
+#include "tests/unit/fake_disk.h"
 #include "tests/unit/fake_vm.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +136,106 @@ static void vga_mmio_write(void *dev, u32 offset, u32 value, int size)
 	v->func.bar_ops[VGA_BAR_MMIO]->write(v->func.bar_dev[VGA_BAR_MMIO], offset, value, size);
 }
 
+/* --- ide: a channel with a disk and a CD, and the bus master --- */
+
+struct ide_rig {
+	struct ide_channel c, other;
+	struct piix_ide pci;
+	struct blockdev *disk, *cd;
+};
+
+static struct device *ide_new(struct vm *vm)
+{
+	struct ide_rig *r = calloc(1, sizeof(*r));
+	bug_on(!r, "out of memory");
+	r->disk = fake_disk_new(2000);
+	r->cd = fake_disk_new(2000);
+	ide_channel_init(&r->c, vm, "ide0");
+	ide_channel_init(&r->other, vm, "ide1");
+	piix_ide_init(&r->pci, vm, "piix_ide", &r->c, &r->other);
+	r->pci.func.config[PCI_COMMAND] = PCI_COMMAND_IO | PCI_COMMAND_MASTER;
+	ide_attach(&r->c, 0, IDE_DISK, r->disk);
+	ide_attach(&r->c, 1, IDE_CD, r->cd);
+	return &r->c.dev;
+}
+
+static void ide_free(struct device *dev)
+{
+	struct ide_rig *r = container_of(dev, struct ide_rig, c.dev);
+	fake_disk_free(r->disk);
+	fake_disk_free(r->cd);
+	free(r);
+}
+
+static void ide_command_now(struct ide_channel *c, u32 random)
+{
+	static const u8 commands[] = { 0x20, 0x24, 0x25, 0x30, 0x34, 0x35, 0xc4, 0xc5, 0xc8, 0xca, 0xec, 0x06, 0xe7, 0xc6, 0xef };
+	ide_write_control(c, 0);
+	ide_write(c, 6, 0xe0, 1);
+	for (u32 i = 0; i < 2; i++) {
+		ide_write(c, 1, random & 1, 1);
+		ide_write(c, 2, random >> 8 & (i ? 0xff : 3), 1);
+		ide_write(c, 3, random >> 4 & (i ? 0xff : 0), 1);
+		ide_write(c, 4, random >> 12 & (i ? 7 : 0), 1);
+		ide_write(c, 5, 0, 1);
+	}
+	ide_write(c, 7, commands[random % sizeof(commands)], 1);
+}
+
+static void ide_packet_now(struct ide_channel *c, u32 random)
+{
+	static const u8 ops[] = { 0x00, 0x03, 0x12, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x42, 0x43, 0x44, 0x46, 0x4a, 0x51, 0x52, 0x5a,
+		0xa8, 0xad, 0xb9, 0xbd, 0xbe };
+	ide_write_control(c, 0);
+	ide_write(c, 6, 0xb0, 1);
+	ide_write(c, 1, random >> 5 & 1, 1);
+	ide_write(c, 7, 0xa0, 1);
+	ide_write(c, 0, ops[random % sizeof(ops)] | (random >> 8 & 0xff00), 2);
+	for (u32 i = 1; i < 6; i++)
+		ide_write(c, 0, i == 5 ? random : random >> 7 & 0xff00, 2);
+}
+
+static void ide_now_and_then(struct device *dev, u32 random)
+{
+	struct ide_rig *r = container_of(dev, struct ide_rig, c.dev);
+	switch (random >> 20 & 7) {
+	case 0: case 1: ide_command_now(&r->c, random); break;
+	case 2: case 3: ide_packet_now(&r->c, random); break;
+	case 4:
+		for (u32 i = random & 0xfff; i; i--)
+			random & 0x1000 ? ide_write(&r->c, 0, random, 4) : (void)ide_read(&r->c, 0, 2);
+		break;
+	case 5:
+		fake_disk_release(r->disk);
+		fake_disk_release(r->cd);
+		if (random & 1)
+			fake_disk_hold(random & 2 ? r->cd : r->disk);
+		break;
+	case 6:
+		fake_disk_release(r->cd);
+		fake_disk_change(r->cd, random & 3 ? 2000 : 0);
+		break;
+	case 7:
+		fake_disk_fail(random & 1 ? r->cd : r->disk, random & 0x70 ? 0 : 5);
+		fake_disk_readonly(r->disk, random & 2);
+		break;
+	}
+}
+
+static u32 ide_bm_read(void *dev, u32 offset, int size) { return piix_ide_read(&((struct ide_rig *)dev)->pci, offset, size); }
+static void ide_bm_write(void *dev, u32 offset, u32 value, int size)
+{
+	piix_ide_write(&((struct ide_rig *)dev)->pci, offset, offset == 4 ? value & 0xfffff : value, size);
+}
+static u32 ide_ports_read(void *dev, u32 offset, int size) { return ide_read(dev, offset, size); }
+static void ide_ports_write(void *dev, u32 offset, u32 value, int size) { ide_write(dev, offset, value, size); }
+static u32 ide_control_read(void *dev, u32 offset, int size) { return ide_read_alt_status(dev); }
+static void ide_control_write(void *dev, u32 offset, u32 value, int size) { ide_write_control(dev, (u8)value); }
+
 static const struct target targets[] = {
+	{ "ide", ide_new, ide_free, ide_now_and_then, {
+		{ 8, 4, 12, ide_ports_read, ide_ports_write }, { 1, 1, 1, ide_control_read, ide_control_write },
+		{ 16, 4, 6, ide_bm_read, ide_bm_write } } },
 	{ "vga", vga_new, vga_free, vga_now_and_then, {
 		{ 0x30, 1, 8, vga_ports_read, vga_ports_write }, { 3, 2, 4, vga_vbe_read, vga_vbe_write },
 		{ VGA_WINDOW_BYTES, 4, 8, vga_mem_read, vga_mem_write }, { VGA_MMIO_BYTES, 2, 1, vga_mmio_read, vga_mmio_write } } },

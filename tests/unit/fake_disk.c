@@ -1,15 +1,14 @@
 /*
- * fake_disk.c - blockdev.h and mem_read(), mem_write() on plain memory. Requests are done at once, on the caller's stack.
+ * fake_disk.c - blockdev.h on plain memory. Requests are done at once, on the caller's stack.
  */
 #include "tests/unit/fake_disk.h"
-#include "monitor/mem.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct blockdev {
-	u8 *bytes;
-	u64 size;
+	u8 *bytes;		/* room for `room` bytes */
+	u64 size, room;
 	bool readonly, held;
 	int fail;
 	struct blk_req *waiting;
@@ -25,9 +24,11 @@ u8 fake_disk_byte(u64 sector, u32 i)
 
 static void fill(struct blockdev *b, u64 sectors)
 {
-	free(b->bytes);
 	b->size = sectors * 512;
-	b->bytes = sectors ? malloc(b->size) : NULL;
+	if (b->size > b->room) {
+		b->bytes = realloc(b->bytes, b->size);
+		b->room = b->size;
+	}
 	for (u64 i = 0; i < b->size; i++)
 		b->bytes[i] = fake_disk_byte(i / 512, (u32)(i % 512));
 }
@@ -53,7 +54,7 @@ u32 fake_disk_count(const struct blockdev *b, enum blk_op op) { return b->count[
 static int perform(struct blockdev *b, struct blk_req *r)
 {
 	b->count[r->op]++;
-	if (!b->bytes)
+	if (!b->size)
 		return ENOMEDIUM;
 	if (b->fail)
 		return b->fail;
@@ -108,23 +109,7 @@ void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *ar
 	b->changed_arg = arg;
 }
 
-bool blockdev_present(const struct blockdev *b) { return b->bytes != NULL; }
+bool blockdev_present(const struct blockdev *b) { return b->size != 0; }
 bool blockdev_readonly(const struct blockdev *b) { return b->readonly; }
 u64 blockdev_size(const struct blockdev *b) { return b->size; }
 const char *blockdev_id(const struct blockdev *b) { return "fake0"; }
-
-static u8 memory[FAKE_MEMORY];
-u8 *fake_memory(void) { return memory; }
-
-void mem_read(struct vm *vm, gpa_t gpa, void *buf, u64 len)
-{
-	for (u64 i = 0; i < len; i++)
-		((u8 *)buf)[i] = gpa + i < FAKE_MEMORY ? memory[gpa + i] : 0xff;
-}
-
-void mem_write(struct vm *vm, gpa_t gpa, const void *buf, u64 len)
-{
-	for (u64 i = 0; i < len; i++)
-		if (gpa + i < FAKE_MEMORY)
-			memory[gpa + i] = ((const u8 *)buf)[i];
-}

@@ -4,6 +4,8 @@
 /* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o
  * devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_time.o devices/emulated/vga_draw.o devices/emulated/vga_text.o
  * devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/display.o
+ * devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
+ * devices/emulated/ide_identify.o devices/emulated/ide_dma.o tests/unit/fake_disk.o tests/unit/fake_memory.o monitor/trace.o
  * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o
  * tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
@@ -13,6 +15,7 @@
 #include "devices/chardev.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
+#include "devices/emulated/ide.h"
 #include "devices/pci.h"
 #include "devices/emulated/pic.h"
 #include "devices/emulated/pit.h"
@@ -21,6 +24,7 @@
 #include "devices/emulated/uart.h"
 #include "devices/emulated/vga.h"
 #include "monitor/event.h"
+#include "tests/unit/fake_disk.h"
 #include "tests/unit/fake_vm.h"
 #include <string.h>
 
@@ -94,17 +98,46 @@ static void w_vga(void *d, u32 n, u8 v)
 }
 static bool o_vga(void *d) { return false; }
 
+/* A disk and a CD, whose media stay as they are between tests. Ports 0 to 7, 3F6h, and a whole command for the disk or CD. */
+static struct blockdev *ide_media[2];
+static void a_ide(void *d, struct vm *vm)
+{
+	ide_channel_init(d, vm, "a");
+	for (int i = 0; i < 2; i++) {
+		if (!ide_media[i])
+			ide_media[i] = fake_disk_new(1000);
+		ide_attach(d, i, i ? IDE_CD : IDE_DISK, ide_media[i]);
+	}
+}
+static u32 r_ide(void *d, u32 n) { return n < 8 ? ide_read(d, n, n ? 1 : 2) : ide_read_alt_status(d); }
+static void w_ide(void *d, u32 n, u8 v)
+{
+	static const u8 commands[] = { 0x20, 0x30, 0xc4, 0xc6, 0xec, 0xa1, 0xef, 0xe0 };
+	if (n == 8)
+		ide_write_control(d, v & 0x82);
+	else if (n == 7)
+		ide_write(d, 7, commands[v & 7], 1);
+	else
+		ide_write(d, n, n == 0 ? v * 0x101u : n > 3 && n < 6 ? v & 1 : v, n ? 1 : 2);
+	if (n == 0)
+		for (int i = 0; i < v; i++)
+			v & 1 ? ide_write(d, 0, v, 2) : (void)ide_read(d, 0, 2);
+}
+static bool o_ide(void *d) { return ((struct ide_channel *)d)->irq.level; }
+
 static const struct subject subjects[] = {
 	{ "pic", sizeof(struct pic), 7, a_pic, r_pic, w_pic, o_pic },
 	{ "pit", sizeof(struct pit), 5, a_pit, r_pit, w_pit, o_pit },
 	{ "rtc", sizeof(struct rtc), 2, a_rtc, r_rtc, w_rtc, o_rtc },
 	{ "i8042", sizeof(struct i8042), 2, a_kbd, r_kbd, w_kbd, o_kbd },
+	{ "ide", sizeof(struct ide_channel), 9, a_ide, r_ide, w_ide, o_ide },
 	{ "port92", sizeof(struct port92), 1, a_92, r_92, w_92, o_92 },
 	{ "vga", sizeof(struct vga), 0x32, a_vga, r_vga, w_vga, o_vga },
 	{ "uart", sizeof(struct uart), 8, a_uart, r_uart, w_uart, o_uart },
 };
 
-static u8 pool[2][sizeof(struct rtc) + sizeof(struct pit) + sizeof(struct pic) + sizeof(struct vga) + 4096] __attribute__((aligned(16)));
+static u8 pool[2][sizeof(struct rtc) + sizeof(struct pit) + sizeof(struct pic) + sizeof(struct vga) + sizeof(struct ide_channel) + 4096]
+	__attribute__((aligned(16)));
 
 static u32 access_once(const struct subject *s, void *dev, u32 choice)
 {

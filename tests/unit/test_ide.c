@@ -3,7 +3,7 @@
  */
 /* objs: devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
  * devices/emulated/ide_identify.o devices/emulated/ide_dma.o devices/device.o devices/pci.o
- * monitor/trace.o tests/unit/fake_vm.o tests/unit/fake_disk.o monitor/lib/bug.o */
+ * monitor/trace.o tests/unit/fake_vm.o tests/unit/fake_disk.o tests/unit/fake_memory.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
