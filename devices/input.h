@@ -10,22 +10,34 @@
 
 struct vm;
 struct input;
-enum { INPUT_LEFT = 1, INPUT_RIGHT = 2, INPUT_MIDDLE = 4 };	/* mouse buttons */
+/* Mouse buttons; the last two are at the side. */
+enum { INPUT_LEFT = 1, INPUT_RIGHT = 2, INPUT_MIDDLE = 4, INPUT_BACK = 8, INPUT_FORWARD = 16 };
 
 struct input_sink {
 	void (*key)(void *kbd, u8 usage, bool down);
+	/* All that was typed has reached the guest; NULL: always. */
+	bool (*idle)(void *kbd);
 	void (*mouse)(void *mouse, int dx, int dy, int dz, u8 buttons);	/* counts; dy and dz grow downwards */
 	void *kbd_dev, *mouse_dev;
 };
+/* Sets nothing in vm; NULL: out of memory. After the clock and the event thread. */
 struct input *input_init(struct vm *vm);
-void input_fini(struct input *in);
+void input_fini(struct input *in);		/* NULL is allowed */
 void input_sink(struct input *in, const struct input_sink *sink);
+/* A key that is down already is not pressed again: repeating is the guest's keyboard's business. */
 void input_key(struct input *in, u8 usage, bool down);
+/* All keys up, all buttons too: the window has lost the keyboard. */
+void input_release_all(struct input *in);
 void input_mouse(struct input *in, int dx, int dy, int dz, u8 buttons);
-/* Types ASCII text as strokes of a US keyboard, no faster than guests read; returns the first character that cannot be typed, or NULL. */
+/*
+ * Types ASCII text as strokes of a US keyboard, no faster than guests read. Returns the first character that cannot be typed (nothing
+ * of the text is typed then), or NULL; at most INPUT_TEXT_MAX characters wait to be typed, and what goes beyond counts as that, too.
+ */
+#define INPUT_TEXT_MAX 65536
 const char *input_type(struct input *in, const char *text);
 /* Key by name ("a", "ret", "f1", "ctrl", "alt", "delete", "up", names as QEMU's send-key): 0 if there is none. */
 u8 input_key_by_name(const char *name);
 /* Keyboard LEDs changed: bit 0 scroll, 1 num, 2 caps lock. vCPU thread. */
 void input_leds(struct input *in, u8 leds);
+u8 input_leds_shown(const struct input *in);	/* any thread */
 #endif

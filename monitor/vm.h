@@ -15,6 +15,7 @@ struct clock;
 struct event_loop;
 struct board;
 struct display;
+struct input;
 
 enum vm_stop {
 	VM_RUNNING,
@@ -43,6 +44,7 @@ struct vm {
 	struct vcpu *vcpu;
 	struct board *board;		/* devices/board_pc.c */
 	struct display *display;	/* devices/display.c; NULL in tests of single chips */
+	struct input *input;		/* devices/input.c; NULL in tests of single chips */
 	void (*board_reset)(struct vm *vm);	/* all chips to their reset state; set by the board */
 	void (*reset_hook)(struct vm *vm, void *arg);	/* after a reset of CPU and chips: the kernel loader puts the kernel back */
 	void *reset_arg;

@@ -19,6 +19,7 @@
 #include "config.h"
 #include "devices/board_pc.h"
 #include "devices/display.h"
+#include "devices/input.h"
 #include "monitor/bus.h"
 #include "monitor/clock.h"
 #include "monitor/event.h"
@@ -123,6 +124,11 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 		snprintf(m->err, sizeof(m->err), "out of memory for the picture");
 		return false;
 	}
+	vm->input = input_init(vm);
+	if (!vm->input) {
+		snprintf(m->err, sizeof(m->err), "out of memory for keyboard and mouse");
+		return false;
+	}
 	if (!board_build(m))
 		return false;
 	vm->reset_hook = loader_load;
@@ -140,6 +146,7 @@ void machine_fini(struct machine *m)
 		event_fini(vm);		/* after it nobody posts to the others */
 	if (m->has_board)
 		board_fini(vm);
+	input_fini(vm->input);
 	display_fini(vm->display);
 	if (vm->vcpu)
 		vcpu_fini(vm->vcpu);
