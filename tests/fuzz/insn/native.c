@@ -211,7 +211,7 @@ void native_run(const struct insn_case *c, struct outcome *out)
 	u8 *code = (u8 *)(uintptr_t)(GUEST_CODE + c->at);
 
 	memory_write(c->memory);
-	memset((void *)(uintptr_t)COUNTER, 0, 64);
+	memset((void *)(uintptr_t)COUNTER, 0, 4096);
 	memset((void *)(uintptr_t)GUEST_CODE, CODE_FILL, CODE_PAGES * 4096);
 	memcpy(code, c->code, c->len);
 	case_end(c, code + c->len);

@@ -161,7 +161,7 @@ static void set_memory(struct translated *t, const struct insn_case *c)
 
 	memcpy(w + GUEST_DATA, t->image[c->memory], DATA_RW_PAGES * 4096);
 	memcpy(w + GUEST_STACK, t->image[c->memory] + DATA_PAGES * 4096, STACK_PAGES * 4096);
-	memset(w + COUNTER, 0, 64);
+	memset(w + COUNTER, 0, 4096);
 	memset(w + GUEST_CODE, CODE_FILL, CODE_PAGES * 4096);
 	memcpy(code, c->code, c->len);
 	case_end(c, code + c->len);

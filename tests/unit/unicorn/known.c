@@ -203,6 +203,15 @@ static bool smsw_upper(const struct parting *p)
 	return p->insn->mnemonic == ZYDIS_MNEMONIC_SMSW && p->insn->operand_width == 32;
 }
 
+/* "If a count is greater than the operand size, the result is undefined": ours is the host's, and hosts differ. */
+static bool shift_double_16(const struct parting *p)
+{
+	u32 count = p->op[2].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? (u32)p->op[2].imm.value.u : p->before->gpr[1];
+
+	return (p->insn->mnemonic == ZYDIS_MNEMONIC_SHLD || p->insn->mnemonic == ZYDIS_MNEMONIC_SHRD) && p->insn->operand_width == 16 &&
+		(count & 31) > 16;
+}
+
 static bool lock_neg(const struct parting *p)
 {
 	return p->insn->mnemonic == ZYDIS_MNEMONIC_NEG && p->insn->attributes & ZYDIS_ATTRIB_HAS_LOCK && p->ours->end == p->theirs->end;
@@ -244,6 +253,7 @@ static const struct { bool (*applies)(const struct parting *p); const char *what
 	{ int_not_delivered, "INT is not delivered, so nothing is found wrong with its stack and gate (SDM vol. 2, INT)" },
 	{ int_6, "INT 6 counts as an undefined opcode (SDM vol. 2, INT)" },
 	{ smsw_upper, "SMSW to a 32-bit register leaves its upper half, processors store all of CR0 (SDM vol. 2, SMSW: undefined)" },
+	{ shift_double_16, "SHLD and SHRD of 16 bits by more than 16 have a result of its own (SDM vol. 2, SHLD: undefined)" },
 	{ lock_neg, "LOCK NEG sets flags of another result (SDM vol. 2, NEG; processors do as we do)" },
 	{ pushfd_v86, "PUSHFD in V86 mode pushes VM (SDM vol. 2, PUSHF)" },
 	{ local_tss, "a far transfer to a TSS in the LDT raises #TS in place of #GP (SDM vol. 2, JMP and CALL)" },
