@@ -198,12 +198,14 @@ u32 bus_io_read(struct vm *vm, u16 port, int size)
 {
 	u32 value = bus_read(vm->bus, find_io, port, size);
 
+	vm->activity++;
 	vm_trace(vm, TRACE_IO, "in  %04x size %d = %x\n", port, size, value);
 	return value;
 }
 
 void bus_io_write(struct vm *vm, u16 port, u32 value, int size)
 {
+	vm->activity++;
 	vm_trace(vm, TRACE_IO, "out %04x size %d = %x\n", port, size, value & size_mask(size));
 	bus_write(vm->bus, find_io, port, value, size);
 }
@@ -212,12 +214,14 @@ u32 bus_mmio_read(struct vm *vm, gpa_t gpa, int size)
 {
 	u32 value = bus_read(vm->bus, find_mmio, gpa, size);
 
+	vm->activity++;
 	vm_trace(vm, TRACE_IO, "mmio read  %llx size %d = %x\n", (unsigned long long)gpa, size, value);
 	return value;
 }
 
 void bus_mmio_write(struct vm *vm, gpa_t gpa, u32 value, int size)
 {
+	vm->activity++;
 	vm_trace(vm, TRACE_IO, "mmio write %llx size %d = %x\n", (unsigned long long)gpa, size, value & size_mask(size));
 	bus_write(vm->bus, find_mmio, gpa, value, size);
 }

@@ -40,6 +40,8 @@ void callout_INT(struct cpu_state *cs, u32 arg)
 		cs->rip = cs->next_rip;
 		return;
 	}
+	if (kind == INT_N && vcpu_of(cs)->soft_int)
+		vcpu_of(cs)->soft_int(cs, vector);
 	if (kind == INT_N && cpu_v86(cs)) {
 		if ((cs->cr4 & CR4_VME) && tss_int_redirected(cs, (u32)vector)) {
 			int_redirected(cs, vector);

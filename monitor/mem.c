@@ -247,6 +247,8 @@ static void page_write(struct vm *vm, gpa_t gpa, const void *from, u64 n, enum m
 		return;
 	if (kind == MEM_DEVICE)
 		mem_device_written(vm, gpa);
+	if (vm->vcpu && vm->vcpu->mmu)
+		mmu_phys_writing(&vm->vcpu->cs, gpa);
 	memcpy(kind == MEM_DEVICE ? mem_host(vm, gpa) : m->ram + gpa, from, n);
 	if (kind != MEM_SHADOW && vm->vcpu && vm->vcpu->mmu)
 		mmu_phys_written(&vm->vcpu->cs, gpa, (u32)n);

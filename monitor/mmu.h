@@ -28,6 +28,13 @@ void mmu_flush_all(struct mmu *mmu);		/* A20, memory map changes */
 /* Pages of a device's RAM, [gpa, gpa+len), at `host`: writes to them take the slow path from now on, with `reads` reads too. */
 void mmu_device_purge(struct mmu *mmu, gpa_t gpa, const u8 *host, u64 len, bool reads);
 
+/* mmu_log.c: begins or ends to note which pages are written, by guest and devices. */
+void mmu_log_writes(struct cpu_state *cs, bool on);
+/* Have all pages that were written since the log began the contents that they had then? False if that is not known. */
+bool mmu_log_unchanged(struct cpu_state *cs);
+/* Bytes of this page are going to change otherwise than through a write entry. */
+void mmu_phys_writing(struct cpu_state *cs, gpa_t gpa);
+
 /* Implementations of tr_ops */
 const u8 *mmu_fetch(struct cpu_state *cs, gla_t lin, gpa_t *gpa, bool probe);
 void mmu_code_page(struct cpu_state *cs, gpa_t page, bool has_code);

@@ -550,6 +550,7 @@ static void space_switch(struct mmu *mmu, struct cpu_state *cs)
 	u64 root = cs->cr0 & CR0_PG ? mmu->env.root : 0;
 	struct vt_space *s = NULL;
 
+	mmu->log = NULL;
 	for (int i = 0; i < VT_SPACES && mmu->space[i] && !s; i++)
 		if (mmu->root[i] == root && mmu->space[i]->root == root && mmu->space[i]->key == key)
 			s = mmu->space[i];
@@ -677,6 +678,7 @@ void mmu_fini(struct mmu *mmu)
 		return;
 	for (int i = 0; i < VT_SPACES; i++)
 		space_fini(mmu->space[i]);
+	vt_log_fini(mmu);
 	hostmem_unmap(mmu->trap, PAGES_4G);
 	hostmem_unmap((u8 *)mmu->rmap, PAGES_4G * sizeof(*mmu->rmap));
 	hostmem_unmap((u8 *)mmu->pt_gen, PAGES_4G * sizeof(*mmu->pt_gen));

@@ -123,9 +123,17 @@ static bool run_is_ram(const struct mem *m, u64 gpage)
 	return kind[0] == ram && kind[1] == ram;
 }
 
+/* While writes are logged (mmu_log.c) only pages that the log has get write entries. */
+static bool may_write_logged(struct mmu *mmu, u64 gpage, int acc)
+{
+	if (acc & ACC_WRITE)
+		vt_log_write(mmu, gpage);
+	return (acc & ACC_WRITE) || vt_log_has(mmu, gpage);
+}
+
 static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int acc, const struct walk *w, bool quick)
 {
-	bool many = w->shift > PAGE_SHIFT && run_is_ram(mmu->mem, gpage) && !vt_watched(mmu, page & ~(u32)(VT_RUN - 1), VT_RUN);
+	bool many = w->shift > PAGE_SHIFT && !mmu->log && run_is_ram(mmu->mem, gpage) && !vt_watched(mmu, page & ~(u32)(VT_RUN - 1), VT_RUN);
 	int run = many ? VT_RUN : 1;
 	u32 first = page & ~(u32)(run - 1), region = page >> (REGION_SHIFT - PAGE_SHIFT);
 	u64 gfirst = gpage & ~(u64)(run - 1);
@@ -138,7 +146,7 @@ static u64 fill_ram(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, int
 	touch(h, 0, region);
 	for (int i = 0; i < run; i++)
 		*vtlb_read_entry(h->table, (first + (u32)i) << PAGE_SHIFT) = delta;
-	if (!w->write_ok)
+	if (!w->write_ok || (unlikely(mmu->log) && !may_write_logged(mmu, gpage, acc)))
 		return delta;
 	touch(h, 1, region);
 	for (int i = 0; i < run; i++)
@@ -164,6 +172,7 @@ static u64 fill_device(struct mmu *mmu, struct vt_half *h, u32 page, u64 gpage, 
 	touch(h, 0, region);
 	*vtlb_read_entry(h->table, page << PAGE_SHIFT) = delta;
 	if (write) {
+		mmu->log = NULL;
 		touch(h, 1, region);
 		*vtlb_write_entry(h->table, page << PAGE_SHIFT) = delta;
 	}

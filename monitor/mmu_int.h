@@ -97,6 +97,8 @@ struct mmu {
 	u64 untracks;		/* times that TRAP_PT was taken back from any page */
 	u32 *pt_gen;		/* by page: counts the times that TRAP_PT was taken back */
 	struct commit_piece commit[2];
+	struct write_log *log;	/* mmu_log.c; NULL: off */
+	struct write_log *log_room;
 	u32 watched[4];		/* linear pages that the tables must not hold */
 	int watches;
 };
@@ -135,6 +137,11 @@ static inline bool vt_watched(const struct mmu *mmu, u32 page, u32 run)
 
 /* Puts a group among those that every switch looks at. */
 void vt_loosen(struct vt_half *h, u32 region);
+
+/* mmu_log.c; the first two while mmu->log is there. A page is about to be written: notes it, or ends the log. */
+bool vt_log_has(const struct mmu *mmu, u64 gpage);
+void vt_log_write(struct mmu *mmu, u64 gpage);
+void vt_log_fini(struct mmu *mmu);
 
 /* mmu_as.c */
 void vt_clear_half(struct mmu *mmu, struct vt_half *h);

@@ -24,6 +24,7 @@
 #include "monitor/event.h"
 #include "monitor/except.h"
 #include "monitor/hostfault.h"
+#include "monitor/idle.h"
 #include "monitor/mmu.h"
 #include "monitor/msr.h"
 #include "monitor/vcpu.h"
@@ -40,7 +41,7 @@ static const char *const exit_names[] = {
 struct vcpu_run {
 	struct tr_ops ops;
 	int vector, error;	/* exception to deliver next, or NO_VECTOR */
-	u32 sleeping;		/* the thread waits in sleep_until_kicked() */
+	u32 sleeping;		/* the thread waits in vcpu_sleep() */
 };
 
 /* --- guest exceptions --- */
@@ -117,7 +118,7 @@ static void futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 
 /* Until a kick or a deadline (guest ns), for which this thread wakes itself: were it the event thread's business, each tick of an idle
  * guest would wake two threads. */
-static void sleep_until_kicked(struct vcpu *v, u64 deadline)
+void vcpu_sleep(struct vcpu *v, u64 deadline)
 {
 	u64 now;
 
@@ -197,6 +198,7 @@ static void take_interrupt(struct vcpu *v)
 	struct cpu_state *cs = &v->cs;
 	int vector = v->vm->intr_ack(v->vm);
 
+	v->vm->activity++;
 	cs->halted = 0;
 	vm_trace(v->vm, TRACE_IRQ, "interrupt %d at %llx\n", vector, (unsigned long long)cs->rip);
 	cpu_deliver(cs, vector, TR_NO_ERR, DELIVER_EXTERNAL);
@@ -211,7 +213,7 @@ static void stay_paused(struct vcpu *v)
 	clock_stop(vm);
 	vm_happened(vm, VM_PAUSED);
 	while (vm_paused(vm) && vm->stop == VM_RUNNING) {
-		sleep_until_kicked(v, NEVER);
+		vcpu_sleep(v, NEVER);
 		__atomic_store_n(&v->cs.go, 1, __ATOMIC_SEQ_CST);
 		event_run_posted(vm);
 		if (vm->reset_requested) {
@@ -242,6 +244,7 @@ static void take_events(struct vcpu *v)
 	if (cs->inhibit)
 		return;
 	if (v->nmi_pending && !v->nmi_blocked) {
+		v->vm->activity++;
 		v->nmi_pending = false;
 		v->nmi_blocked = true;
 		cs->halted = 0;
@@ -284,7 +287,7 @@ static void halted(struct vcpu *v)
 		vm_request_stop(v->vm, VM_POWEROFF);
 		return;
 	}
-	sleep_until_kicked(v, clock_next_deadline(v->vm));
+	vcpu_sleep(v, clock_next_deadline(v->vm));
 }
 
 /* Somebody asks for attention, or IF was set while the interrupt line was up. */
@@ -416,6 +419,8 @@ struct vcpu *vcpu_init(struct vm *vm, const struct cpu_model *model, const struc
 		.host_fault = host_fault, .restart = cpu_leave, .has_feature = has_feature,
 	};
 	callouts_fill(&run->ops);
+	v->idle = idle_init();
+	v->soft_int = idle_int;
 	v->msr = msr_init();
 	v->tr = v->msr ? tr_init(&v->cs, &run->ops, opt, err) : NULL;
 	v->mmu = v->tr ? mmu_init(v) : NULL;
@@ -433,6 +438,7 @@ void vcpu_fini(struct vcpu *v)
 	tr_fini(v->tr);
 	if (v->msr)
 		msr_fini(v->msr);
+	idle_fini(v->idle);
 	free(v->run);
 	free(v);
 }

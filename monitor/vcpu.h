@@ -26,6 +26,8 @@ struct vcpu {
 	struct translator *tr;
 	const struct cpu_model *model;	/* monitor/cpuid.c */
 	struct msr_state *msr;		/* monitor/msr.c */
+	struct idle *idle;		/* monitor/idle.c */
+	void (*soft_int)(struct cpu_state *cs, int vector);	/* told of each INT n before it is executed; may be NULL */
 	struct vcpu_run *run;		/* monitor/vcpu.c: recovery point, wake-up */
 	int in_delivery;		/* an exception is being delivered: its vector, else -1 (double faults) */
 	bool delivery_external;		/* what is being delivered is an interrupt: sets EXT in error codes */
@@ -46,6 +48,8 @@ void vcpu_run(struct vcpu *vcpu);
 void vcpu_reset(struct vcpu *vcpu);
 /* Any thread: make the vCPU come out of translated code or HLT soon and look at its events. */
 void vcpu_kick(struct vcpu *vcpu);
+/* The vCPU thread: sleeps until somebody asks for attention or guest time is `deadline`; the next block boundary looks at what it was. */
+void vcpu_sleep(struct vcpu *vcpu, u64 deadline);
 /* The vCPU thread (chips): the level of the interrupt line that goes into the CPU (PIC's INTR), and NMI's edge. */
 void vcpu_set_intr(struct vcpu *vcpu, bool level);
 void vcpu_nmi(struct vcpu *vcpu);

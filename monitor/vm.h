@@ -54,6 +54,7 @@ struct vm {
 
 	bool (*cpu_restarts)(struct vm *vm);	/* the program that resets the CPU wants to go on: firmware is there for it. May be NULL. */
 
+	u64 activity;			/* vCPU thread: counts what connects guest code with the outside: accesses to devices, interrupts */
 	bool no_reboot;
 	bool halt_waits;		/* HLT with interrupts off waits for the user, as on a PC, and does not power off */
 	enum vm_stop stop;		/* written by vm_request_stop() */

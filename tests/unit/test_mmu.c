@@ -3,7 +3,7 @@
  * CR3 switches with page tables that changed meanwhile.
  */
 /* objs: monitor/mem.o monitor/mem_device.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
- * monitor/mmu_fill.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
+ * monitor/mmu_fill.o monitor/mmu_log.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -558,6 +558,58 @@ static void device_ram(void **state)
 		assert_false(filled(0x200000 + (k << 12), false));
 }
 
+/* Are written pages in the end what they were? */
+static void write_log(void **state)
+{
+	static u8 host[4096] __attribute__((aligned(4096)));
+	static u8 dirty[1];
+	struct mem_device_ram r = { .host = host, .len = sizeof(host), .dirty = dirty };
+
+	mem_map_device_ram(&fx.vm, &r, 0xe0000000);
+	put32(PT + 4 * 0x200, 0xe0000000 | PRW);
+	for (int pass = 0; pass < 2; pass++) {		/* with paging, and without, where large pages are filled at once */
+		wr(0x30000, 5);
+		wr(0x31000, 6);
+		mmu_log_writes(cs, true);
+		assert_false(filled(0x30000, true));
+		assert_true(mmu_log_unchanged(cs));
+		assert_int_equal(rd(0x31000), 6);
+		assert_false(filled(0x31000, true));
+		wr(0x30000, 5);				/* the same again */
+		assert_true(filled(0x30000, true) && !filled(0x31000, true));
+		assert_true(mmu_log_unchanged(cs));
+		wr(0x30ffc, 7);
+		assert_false(mmu_log_unchanged(cs));
+		wr(0x30ffc, 0);
+		assert_true(mmu_log_unchanged(cs));
+		mem_write(&fx.vm, 0x32000, "x", 1);	/* a device */
+		assert_false(mmu_log_unchanged(cs));
+		mmu_log_writes(cs, true);
+		assert_true(mmu_log_unchanged(cs));
+		wr(pass ? 0xe0000000 : 0x200000, 1);	/* into a frame buffer */
+		assert_false(mmu_log_unchanged(cs));
+		mmu_log_writes(cs, true);
+		for (u32 k = 0; k < 17; k++) {		/* more pages than it notes */
+			assert_true(mmu_log_unchanged(cs));
+			wr(0x40000 + (k << 12), 0);
+		}
+		assert_false(mmu_log_unchanged(cs));
+		mmu_log_writes(cs, true);
+		mmu_log_writes(cs, false);
+		assert_false(mmu_log_unchanged(cs));
+		wr(0x32000, 0);
+		wr(0x30000, 0);
+		mmu_log_writes(cs, true);
+		if (!pass) {
+			switch_to(PD_B);
+			assert_false(mmu_log_unchanged(cs));
+			cs->cr0 = 1;
+			mmu_mode_changed(cs);
+		}
+	}
+	mem_unmap_device_ram(&fx.vm, &r);
+}
+
 static void a20_and_no_paging(void **state)
 {
 	cs->cr0 = 1;
@@ -653,7 +705,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_SPACES(fills_and_bits), WITH_SPACES(large_pages), WITH_SPACES(crossing), WITH_SPACES(rights), WITH_SPACES(switches),
 		WITH_SPACES(many_spaces), WITH_SPACES(tracked_tables), WITH_SPACES(retracked_table), WITH_SPACES(code_pages), WITH_SPACES(devices),
-		WITH_SPACES(shadowing), WITH_SPACES(device_ram),
+		WITH_SPACES(shadowing), WITH_SPACES(device_ram), WITH_SPACES(write_log),
 		WITH_SPACES(a20_and_no_paging), WITH_SPACES(new_space_inherits_code), WITH_SPACES(exhaustion), cmocka_unit_test(bad_sizes),
 	};
 
