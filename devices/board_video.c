@@ -20,11 +20,13 @@
 #define ROM_FILE  RF_FIRMWARE_DIR "/vgabios-stdvga.bin"
 #define ROM_MAX   (256u << 10)
 #define WINDOW_AT 0xa0000
+#define MEMORY_BYTES (VGA_VRAM_BYTES + VGA_SHADOW_BYTES)
 
 struct video {
 	struct vga vga;
 	u8 *vram, *rom;
 	struct mem_device_ram frame_buffer;	/* behind BAR 0 */
+	struct mem_device_ram window;		/* at A0000h to BFFFFh, where the chip lets the guest have it as memory */
 };
 
 /* --- ports, windows --- */
@@ -75,6 +77,29 @@ static void frame_buffer_clean(void *arg, u32 first, u32 count)
 {
 	struct video *v = arg;
 	mem_device_ram_clean(v->vga.dev.vm, &v->frame_buffer, first, count);
+	if (!v->window.mapped || v->window.dirty < v->vga.dirty || v->window.dirty >= v->vga.dirty + VGA_VRAM_PAGES)
+		return;
+	/* a bank, which shares memory and log */
+	u32 at = (u32)(v->window.dirty - v->vga.dirty), end = at + (u32)(v->window.len >> PAGE_SHIFT);
+	u32 from = first > at ? first : at, to = first + count < end ? first + count : end;
+	if (from < to)
+		mem_device_ram_clean(v->vga.dev.vm, &v->window, from - at, to - from);
+}
+
+static void window_map(void *arg, u32 offset, u32 len, u8 *host, u8 *dirty)
+{
+	struct video *v = arg;
+	mem_unmap_device_ram(v->vga.dev.vm, &v->window);
+	if (!len)
+		return;
+	v->window = (struct mem_device_ram){ .host = host, .len = len, .dirty = dirty, .written = frame_buffer_written, .arg = &v->vga };
+	mem_map_device_ram(v->vga.dev.vm, &v->window, WINDOW_AT + offset);
+}
+
+static void window_clean(void *arg, u32 first, u32 count)
+{
+	struct video *v = arg;
+	mem_device_ram_clean(v->vga.dev.vm, &v->window, first, count);
 }
 
 /* --- the BIOS --- */
@@ -120,7 +145,7 @@ struct video *video_init(struct vm *vm, struct pci *pci, char *err, size_t errsi
 {
 	struct video *v = calloc(1, sizeof(*v));
 	if (v)
-		v->vram = hostmem_reserve(VGA_VRAM_BYTES);
+		v->vram = hostmem_reserve(MEMORY_BYTES);
 	if (!v || !v->vram) {
 		snprintf(err, errsize, "out of memory for the graphics card");
 		free(v);
@@ -130,7 +155,10 @@ struct video *video_init(struct vm *vm, struct pci *pci, char *err, size_t errsi
 	v->frame_buffer = (struct mem_device_ram){ .host = v->vram, .len = VGA_VRAM_BYTES, .dirty = v->vga.dirty,
 						   .written = frame_buffer_written, .arg = &v->vga };
 	v->vga.clean = frame_buffer_clean;
-	v->vga.clean_arg = v;
+	v->vga.board_arg = v;
+	v->vga.map = window_map;
+	v->vga.map_clean = window_clean;
+	v->vga.shadow = v->vram + VGA_VRAM_BYTES;
 	v->vga.func.bar_moved = frame_buffer_moved;
 	pci_add(pci, SLOT, 0, &v->vga.func);
 	if (!add_rom(v, err, errsize) || !wire(vm, &v->vga)) {
@@ -148,7 +176,9 @@ void video_fini(struct video *v)
 		return;
 	if (v->frame_buffer.mapped)
 		mem_unmap_device_ram(v->vga.dev.vm, &v->frame_buffer);
-	hostmem_unmap(v->vram, VGA_VRAM_BYTES);
+	if (v->window.mapped)
+		mem_unmap_device_ram(v->vga.dev.vm, &v->window);
+	hostmem_unmap(v->vram, MEMORY_BYTES);
 	free(v->rom);
 	free(v);
 }

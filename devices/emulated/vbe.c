@@ -50,6 +50,8 @@ static void enable(struct vga *v, u16 value)
 {
 	u16 *r = v->vbe;
 	bool was = vbe_on(v);
+	if (!was)
+		vga_direct_end(v);	/* before memory is cleared */
 	r[VBE_ENABLE] = value & (VBE_ENABLED | VBE_GETCAPS | VBE_8BIT_DAC | VBE_LFB | VBE_NOCLEAR);
 	if (!(value & VBE_ENABLED)) {
 		r[VBE_BANK] = 0;
@@ -76,6 +78,7 @@ void vbe_register_write(struct vga *v, u32 index, u16 value)
 		return;
 	case VBE_BANK:
 		r[VBE_BANK] = value & (u16)((memory_per_plane(v) >> 16) - 1);
+		vga_direct_registers(v);
 		return;
 	case VBE_XRES:
 		r[VBE_XRES] = at_most(value & 0xfff8u, DISPLAY_MAX_WIDTH);
@@ -97,6 +100,7 @@ void vbe_register_write(struct vga *v, u32 index, u16 value)
 	}
 	if (vbe_on(v))
 		settle(v);
+	vga_direct_registers(v);
 	vga_redraw(v);
 }
 

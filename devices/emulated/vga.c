@@ -76,6 +76,7 @@ static const struct bus_ops mmio_ops = { mmio_read, mmio_write, 2 };
 static void vga_loaded(void *dev)
 {
 	struct vga *v = dev;
+	vga_direct_forget(v);
 	vga_mask_registers(v);
 	vbe_mask_registers(v);
 	vga_recompute(v);
@@ -88,6 +89,7 @@ static void vga_loaded(void *dev)
 static void vga_reset(void *dev)
 {
 	struct vga *v = dev;
+	vga_direct_end(v);
 	v->misc = v->feature = v->seq_index = v->crtc_index = v->gc_index = v->ac_index = 0;
 	memset(v->seq, 0, sizeof(v->seq));
 	memset(v->crtc, 0, sizeof(v->crtc));

@@ -12,6 +12,7 @@
 #define VGA_VRAM_BYTES   (16u << 20)
 #define VGA_VRAM_PAGES   (VGA_VRAM_BYTES >> PAGE_SHIFT)
 #define VGA_WINDOW_BYTES 0x20000u	/* A0000h to BFFFFh */
+#define VGA_SHADOW_BYTES 0x10000u
 #define VGA_PORTS_BASE   0x3b0		/* vga_read() and vga_write() count from here */
 #define VGA_MMIO_BYTES   4096u		/* BAR 2 */
 enum { VGA_SEQ_REGS = 5, VGA_CRTC_REGS = 25, VGA_GC_REGS = 9, VGA_AC_REGS = 21, VBE_REGS = 11 };
@@ -36,7 +37,12 @@ struct vga {
 	u32 vram_size;			/* bytes, a power of two, 256 KiB to VGA_VRAM_BYTES */
 	/* Video memory pages are clean from now on: the next write by the guest to each is to set `dirty`. May be NULL. */
 	void (*clean)(void *arg, u32 first, u32 count);
-	void *clean_arg;
+	/* [offset, offset + len) of the window at A0000h is this memory from now on, with this dirty log; len 0: none is. May be NULL. */
+	void (*map)(void *arg, u32 offset, u32 len, u8 *host, u8 *dirty_log);
+	/* Pages of that memory are clean from now on. */
+	void (*map_clean)(void *arg, u32 first, u32 count);
+	void *board_arg;
+	u8 *shadow;			/* VGA_SHADOW_BYTES, page-aligned; vga_direct.c's */
 
 	/* Derived or about the picture: no state of the guest. */
 	u8 dirty[VGA_VRAM_PAGES];	/* page of video memory written since it was drawn */
@@ -46,6 +52,12 @@ struct vga {
 	bool plain_write;		/* writes go to memory without latches, masks and functions */
 	bool timing_known;
 	u32 line_ps, frame_ns, lines, blank_line, retrace_line, retrace_lines, blank_ps;
+	u8 direct;			/* enum vga_direct, vga_direct.c */
+	bool direct_asked;
+	u8 direct_map;			/* where the window was mapped: bits 2 and 3 of the graphics controller's register 6 */
+	u16 direct_bank;
+	u32 slow_accesses;		/* to the window since a register changed that matters to it */
+	u8 shadow_dirty[VGA_SHADOW_BYTES >> PAGE_SHIFT];
 	u8 mmio_tag;			/* its address is BAR 2's name on the bus */
 };
 
@@ -61,6 +73,8 @@ void vga_window_write(struct vga *v, u32 offset, u32 value, int size);
 /* Ports 1CEh (offset 0: index) and 1CFh, 1D0h (data), 16 bits. */
 u16  vbe_port_read(struct vga *v, u32 offset);
 void vbe_port_write(struct vga *v, u32 offset, u16 value);
+/* Before anybody but the chip looks at video memory: all that the guest wrote is in it afterwards. */
+void vga_flush(struct vga *v);
 /* The guest wrote to video memory behind BAR 0; `dirty` is set already. */
 void vga_vram_written(struct vga *v);
 #endif

@@ -212,7 +212,7 @@ static void clean_pages(struct vga *v, u32 first, u32 count)
 		while (run < first + count && run < pages && v->dirty[run])
 			v->dirty[run++] = 0;
 		if (run > p && v->clean)
-			v->clean(v->clean_arg, p, run - p);
+			v->clean(v->board_arg, p, run - p);
 		if (run > p)
 			p = run - 1;
 	}
@@ -232,6 +232,7 @@ static void clean_shown(struct vga *v)
 void vga_draw(void *chip, struct display *d, struct display_frame *f, bool all)
 {
 	struct vga *v = chip;
+	vga_flush(v);
 	bool blank = !(v->ac_index & AC_INDEX_PAS) || (v->seq[SEQ_CLOCKING] & CLOCKING_OFF);
 	bool graphics = vbe_on(v) || (v->gc[GC_MISC] & GC_MISC_GRAPHICS);
 	all |= v->redraw || (v->moved && graphics) || blank != f->blank;

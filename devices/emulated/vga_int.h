@@ -72,6 +72,13 @@ void vga_recompute(struct vga *v);			/* after a register changed: plain_write, t
 u8   vga_status(struct vga *v);				/* input status 1, from guest time */
 void vga_draw(void *chip, struct display *d, struct display_frame *f, bool all);
 
+/* vga_direct.c */
+enum vga_direct { DIRECT_NONE, DIRECT_ODD_EVEN, DIRECT_CHAIN4, DIRECT_BANK };
+void vga_direct_registers(struct vga *v);		/* a register changed that says what the window shows */
+void vga_direct_end(struct vga *v);			/* video memory is complete, and the window's accesses come here again */
+void vga_direct_forget(struct vga *v);			/* the same, but video memory is right already: it was loaded */
+void vga_direct_count(struct vga *v);			/* an access to the window came here */
+
 /* The picture as the CRTC makes it. Dots are of the undivided clock; lines are scan lines. */
 struct vga_geometry {
 	u32 chars, dots;	/* character clocks of a line, dots of one: 8 or 9 */

@@ -128,6 +128,7 @@ void vga_window_write(struct vga *v, u32 offset, u32 value, int size)
 		}
 	}
 	vga_touch(v);
+	vga_direct_count(v);
 }
 
 u32 vga_window_read(struct vga *v, u32 offset, int size)
@@ -140,5 +141,6 @@ u32 vga_window_read(struct vga *v, u32 offset, int size)
 			byte = vbe_linear(v) ? v->vram[(at + bank(v)) & (v->vram_size - 1)] : read_planar(v, at);
 		value |= (u32)byte << 8 * i;
 	}
+	vga_direct_count(v);
 	return value;
 }

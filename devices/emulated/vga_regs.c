@@ -15,6 +15,7 @@ void vga_recompute(struct vga *v)
 {
 	v->plain_write = !(v->gc[GC_MODE] & MODE_WRITE) && !v->gc[GC_ROTATE] && !v->gc[GC_ENABLE_SET_RESET] && v->gc[GC_BIT_MASK] == 0xff;
 	v->timing_known = false;
+	vga_direct_registers(v);
 }
 
 static void changed(struct vga *v)
@@ -128,6 +129,14 @@ static void put(struct vga *v, u8 *reg, u8 value)
 	}
 }
 
+static void put_map_mask(struct vga *v, u8 value)
+{
+	if (v->seq[SEQ_MAP_MASK] != value) {
+		v->seq[SEQ_MAP_MASK] = value;
+		vga_direct_registers(v);
+	}
+}
+
 /* --- ports --- */
 
 /* Of the two places of the CRTC, status and feature registers the one that is not selected is empty. */
@@ -161,7 +170,7 @@ void vga_write(struct vga *v, u32 offset, u8 value)
 		break;
 	case 0x15:
 		if (v->seq_index == SEQ_MAP_MASK)	/* programs change it all the time, and it does not show */
-			v->seq[SEQ_MAP_MASK] = value & 0x0f;
+			put_map_mask(v, value & 0x0f);
 		else if (v->seq_index < VGA_SEQ_REGS)
 			put(v, &v->seq[v->seq_index], value & seq_bits[v->seq_index]);
 		break;
@@ -187,8 +196,8 @@ void vga_write(struct vga *v, u32 offset, u8 value)
 	case 0x1f:
 		if (v->gc_index == GC_MODE || v->gc_index == GC_MISC) {
 			put(v, &v->gc[v->gc_index], value & gc_bits[v->gc_index]);
-		} else if (v->gc_index < VGA_GC_REGS) {	/* how the CPU writes does not show */
-			v->gc[v->gc_index] = value & gc_bits[v->gc_index];
+		} else if (v->gc_index < VGA_GC_REGS && v->gc[v->gc_index] != (value & gc_bits[v->gc_index])) {
+			v->gc[v->gc_index] = value & gc_bits[v->gc_index];	/* how the CPU writes does not show */
 			vga_recompute(v);
 		}
 		break;

@@ -8,9 +8,9 @@
  * targets[]. Chips that read and write the guest's memory find GUEST_BYTES of it, full of random bytes.
  */
 /* objs: devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
- * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/display.o
- * devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
- * devices/emulated/ide_identify.o devices/emulated/ide_dma.o
+ * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
+ * devices/emulated/vga_direct.o devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o
+ * devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o devices/emulated/ide_identify.o devices/emulated/ide_dma.o
  * devices/pci.o devices/device.o tests/unit/fake_vm.o tests/unit/fake_disk.o monitor/trace.o monitor/lib/bug.o */
 #include "devices/display.h"
 #include "devices/emulated/ide.h"
@@ -88,13 +88,28 @@ static void run_posted(void)
 static void viewer_woken(void *arg) { }
 static struct display_viewer viewer = { .changed = viewer_woken };
 
+/* The window, while the guest has it as memory. */
+static struct { u8 *host, *log; u32 len; } window;
+
+static void window_map(void *arg, u32 offset, u32 len, u8 *host, u8 *dirty_log)
+{
+	window.host = host;
+	window.log = dirty_log;
+	window.len = len;
+}
+
+static void window_clean(void *arg, u32 first, u32 count) { memset(window.log + first, 0, count); }
+
 static struct device *vga_new(struct vm *vm)
 {
 	struct vga *v = calloc(1, sizeof(*v));
-	u8 *vram = calloc(1, VGA_VRAM_BYTES);
+	u8 *vram = calloc(1, VGA_VRAM_BYTES + VGA_SHADOW_BYTES);
 	bug_on(!v || !vram, "out of memory");
 	vm->display = display_init(vm);
 	vga_init(v, vm, "vga", vram, VGA_VRAM_BYTES);
+	v->map = window_map;
+	v->map_clean = window_clean;
+	v->shadow = vram + VGA_VRAM_BYTES;
 	vga_display(v, vm->display);
 	display_attach(vm->display, &viewer);
 	return &v->dev;
@@ -108,6 +123,16 @@ static void vga_free(struct device *dev)
 	free(v);
 }
 
+static void vga_text_mode(struct vga *v)
+{
+	static const u8 regs[][2] = { { 0x14, 2 }, { 0x15, 3 }, { 0x14, 4 }, { 0x15, 2 }, { 0x1e, 1 }, { 0x1f, 0 }, { 0x1e, 3 }, { 0x1f, 0 },
+		{ 0x1e, 5 }, { 0x1f, 0x10 }, { 0x1e, 6 }, { 0x1f, 0x0e }, { 0x1e, 8 }, { 0x1f, 0xff }, { 0x12, 0x67 } };
+	for (u32 i = 0; i < ARRAY_SIZE(regs); i++)
+		vga_write(v, regs[i][0], regs[i][1]);
+	for (u32 i = 0; i < 600; i++)
+		vga_window_write(v, 0x18000 + i, i, 1);
+}
+
 /* Mostly in colour, with memory and picture on, or little would be reached; pictures of thousands of lines are drawn rarely. */
 static void vga_now_and_then(struct device *dev, u32 random)
 {
@@ -115,6 +140,13 @@ static void vga_now_and_then(struct device *dev, u32 random)
 	vga_write(v, 0x12, (u8)(random | 3));
 	vga_read(v, 0x2a);
 	vga_write(v, 0x10, 0x20);
+	if (window.len) {
+		window.host[random % window.len] = (u8)(random >> 8);
+		window.log[random % window.len >> PAGE_SHIFT] = 1;
+		vga_vram_written(v);
+	}
+	if (random % 16 == 0)		/* text, and the window used for a while */
+		vga_text_mode(v);
 	if (random % 64 == 0)
 		display_update(dev->vm->display);
 }

@@ -2,8 +2,8 @@
  * test_vga.c - the VGA's registers, its window to memory and the VBE registers, from IBM's description and Bochs' interface.
  */
 /* objs: devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
- * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/display.o
- * devices/pci.o devices/device.o tests/unit/fake_vm.o monitor/lib/bug.o */
+ * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
+ * devices/emulated/vga_direct.o devices/display.o devices/pci.o devices/device.o tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool event_post(struct vm *vm, void (*fn)(void *arg), void *arg) { return true; }
+/* The guest's view of the window, if it has one as memory; what was posted runs when the test says so. */
+static struct { u32 offset, len, cleaned, maps; u8 *host, *log; void (*fn)(void *arg); void *arg; } direct;
+
+bool event_post(struct vm *vm, void (*fn)(void *arg), void *arg)
+{
+	direct.fn = fn;
+	direct.arg = arg;
+	return true;
+}
+
+static void map(void *arg, u32 offset, u32 len, u8 *host, u8 *dirty_log)
+{
+	direct.offset = offset;
+	direct.len = len;
+	direct.host = host;
+	direct.log = dirty_log;
+	direct.maps++;
+}
+
+static void map_clean(void *arg, u32 first, u32 count) { direct.cleaned += count; }
 
 static struct vga *v;
 
@@ -364,6 +383,98 @@ static void test_chain4(void **state)
 	assert_int_equal(word(100), 0x04ff02ff);
 }
 
+static void store(u32 at, u8 value)
+{
+	assert_true(at - direct.offset < direct.len);
+	direct.host[at - direct.offset] = value;
+	direct.log[(at - direct.offset) >> PAGE_SHIFT] = 1;
+	vga_vram_written(v);
+}
+
+/* Enough accesses through the bus, then a block boundary. */
+static bool becomes_memory(u32 at)
+{
+	direct.fn = NULL;
+	for (u32 i = 0; i < 1000; i++)
+		peek(at);
+	if (direct.fn)
+		direct.fn(direct.arg);
+	return direct.len;
+}
+
+static void test_window_as_memory(void **state)
+{
+	static u8 shadow[VGA_SHADOW_BYTES];
+	memset(&direct, 0, sizeof(direct));
+	v->map = map;
+	v->map_clean = map_clean;
+	v->shadow = shadow;
+	out(0x3c2, 0x67);			/* text */
+	seq(2, 0x03);
+	seq(4, 0x02);
+	gc(5, 0x10);
+	gc(6, 0x0e);
+	gc(8, 0xff);
+	vga_window_write(v, 0x18000, 0x1e41, 2);
+	assert_true(becomes_memory(0x18000));
+	assert_int_equal(direct.offset, 0x18000);
+	assert_int_equal(direct.len, 0x8000);
+	assert_int_equal(direct.host[0] | direct.host[1] << 8, 0x1e41);
+	store(0x18000 + 5, 0x77);
+	vga_flush(v);
+	assert_int_equal(word(4), 0x7700);
+	assert_int_equal(direct.cleaned, 1);
+	assert_int_equal(direct.log[0], 0);
+	store(0x18000, 0x42);
+	seq(2, 0x04);				/* a font is coming */
+	assert_int_equal(direct.len, 0);
+	assert_int_equal(word(0), 0x1e42);
+	assert_false(becomes_memory(0x18000));
+	seq(2, 0x03);
+	assert_true(becomes_memory(0x18000));
+	assert_int_equal(direct.host[0], 0x42);
+	store(0x18000, 0x43);
+	vbe(1, 1024);				/* memory is cleared after what was written before */
+	vbe(2, 768);
+	vbe(3, 8);
+	vbe(4, 1);
+	assert_int_equal(word(0), 0);
+	assert_int_equal(direct.len, 0);
+	gc(6, 0x05);
+	assert_true(becomes_memory(0));
+	assert_ptr_equal(direct.host, v->vram);
+	vbe(5, 9);
+	assert_ptr_equal(direct.host, v->vram + 0x90000);
+	assert_ptr_equal(direct.log, v->dirty + 0x90);
+	vbe(4, 0);
+	assert_int_equal(direct.len, 0);
+	seq(2, 0x0f);				/* 256 colours */
+	seq(4, 0x0e);
+	gc(5, 0x40);
+	poke(0x1005, 0x12);
+	assert_true(becomes_memory(0));
+	assert_int_equal(direct.len, 0x10000);
+	assert_int_equal(direct.host[0x1005], 0x12);
+	store(0xffff, 0x34);
+	seq(4, 0x06);				/* unchained */
+	assert_int_equal(direct.len, 0);
+	assert_int_equal(word(0xfffc), 0x34000000);
+	assert_false(becomes_memory(0));
+	seq(4, 0x0e);
+	assert_true(becomes_memory(0));
+	store(0x0000, 0x99);
+	v->dev.cls->loaded(v);			/* memory was loaded too: the shadow is old */
+	assert_int_equal(direct.len, 0);
+	assert_int_equal(word(0), 0);
+	assert_true(becomes_memory(0));
+	u32 maps = direct.maps;
+	gc(8, 0x0f);				/* masks and functions need the chip */
+	assert_int_equal(direct.maps, maps + 1);
+	assert_false(becomes_memory(0));
+	v->dev.cls->reset(v);
+	assert_int_equal(direct.len, 0);
+}
+
 static u32 count_rises(struct vm *vm, u8 bit, u64 ns)
 {
 	u32 rises = 0;
@@ -495,7 +606,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_places), T(test_bits), T(test_crtc_protection), T(test_attribute_flip_flop), T(test_dac), T(test_windows),
 		T(test_write_mode_0), T(test_write_mode_1), T(test_write_mode_2), T(test_write_mode_3), T(test_read_modes), T(test_odd_even),
-		T(test_chain4), T(test_retrace), T(test_vbe), T(test_vbe_banks), T(test_mmio),
+		T(test_chain4), T(test_retrace), T(test_window_as_memory), T(test_vbe), T(test_vbe_banks), T(test_mmio),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
