@@ -17,6 +17,9 @@
 #include "devices/emulated/fw_cfg.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
+#include "devices/emulated/kbd.h"
+#include "devices/emulated/mouse.h"
+#include "devices/input.h"
 #include "devices/pci.h"
 #include "devices/emulated/pic.h"
 #include "devices/emulated/piix3.h"
@@ -43,6 +46,8 @@ struct board {
 	struct pit pit;
 	struct rtc rtc;
 	struct i8042 i8042;
+	struct kbd kbd;
+	struct mouse mouse;
 	struct port92 port92;
 	struct pci pci;
 	struct i440fx i440fx;
@@ -268,6 +273,28 @@ static void make_fw_cfg(struct vm *vm)
 	add_device(vm->board, &f->dev);
 }
 
+static void ps2_ready(void *to, int n, bool level) { i8042_port_changed(to); }
+static void kbd_sink(void *kbd, u8 usage, bool down) { kbd_key(kbd, usage, down); }
+static bool kbd_sink_idle(void *kbd) { return kbd_idle(kbd); }
+static void mouse_sink(void *mouse, int dx, int dy, int dz, u8 buttons) { mouse_move(mouse, dx, dy, dz, buttons); }
+static void leds_changed(void *in, u8 leds) { input_leds(in, leds); }
+
+static void make_input(struct vm *vm)
+{
+	struct board *b = vm->board;
+	kbd_init(&b->kbd, vm, "kbd");
+	mouse_init(&b->mouse, vm, "mouse");
+	b->i8042.port[0] = &b->kbd.port;
+	b->i8042.port[1] = &b->mouse.port;
+	b->kbd.port.ready = b->mouse.port.ready = (struct line){ .set = ps2_ready, .to = &b->i8042 };
+	if (!vm->input)
+		return;
+	b->kbd.leds_changed = leds_changed;
+	b->kbd.leds_arg = vm->input;
+	input_sink(vm->input, &(struct input_sink){ .key = kbd_sink, .idle = kbd_sink_idle, .mouse = mouse_sink,
+						    .kbd_dev = &b->kbd, .mouse_dev = &b->mouse });
+}
+
 static void make_chips(struct vm *vm)
 {
 	struct board *b = vm->board;
@@ -286,6 +313,7 @@ static void make_chips(struct vm *vm)
 	i8042_init(&b->i8042, vm, "i8042");
 	b->i8042.kbd_irq = irq_line(b, IRQ_KBD, 0);
 	b->i8042.aux_irq = irq_line(b, IRQ_AUX, 0);
+	make_input(vm);
 	port92_init(&b->port92, vm, "port92");
 	b->i8042.a20 = b->port92.a20 = (struct line){ .set = a20_changed, .to = vm, .level = true };
 	make_pci(vm);
@@ -294,7 +322,7 @@ static void make_chips(struct vm *vm)
 	b->pci.cpu_reset = hard_reset;
 	b->i8042.cpu_reset_arg = b->port92.cpu_reset_arg = b->pci.cpu_reset_arg = vm;
 
-	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->port92.dev };
+	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->kbd.dev, &b->mouse.dev, &b->port92.dev };
 	for (u32 i = 0; i < ARRAY_SIZE(all); i++)
 		add_device(b, all[i]);
 }

@@ -11,9 +11,13 @@
  * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
  * devices/emulated/vga_direct.o devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o
  * devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o devices/emulated/ide_identify.o devices/emulated/ide_dma.o
+ * devices/emulated/kbd.o devices/emulated/mouse.o devices/emulated/i8042.o
  * devices/pci.o devices/device.o tests/unit/fake_vm.o tests/unit/fake_disk.o monitor/trace.o monitor/lib/bug.o */
 #include "devices/display.h"
 #include "devices/emulated/ide.h"
+#include "devices/emulated/i8042.h"
+#include "devices/emulated/kbd.h"
+#include "devices/emulated/mouse.h"
 #include "devices/emulated/vga.h"
 #include "monitor/bus.h"
 #include "monitor/event.h"
@@ -264,7 +268,68 @@ static void ide_ports_write(void *dev, u32 offset, u32 value, int size) { ide_wr
 static u32 ide_control_read(void *dev, u32 offset, int size) { return ide_read_alt_status(dev); }
 static void ide_control_write(void *dev, u32 offset, u32 value, int size) { ide_write_control(dev, (u8)value); }
 
+/* --- keyboard controller with keyboard and mouse; space 1: keys and movements --- */
+
+struct ps2_set { struct i8042 controller; struct kbd kbd; struct mouse mouse; };
+
+static void ps2_ready(void *to, int n, bool level)
+{
+	i8042_port_changed(to);
+}
+
+static struct device *ps2_new(struct vm *vm)
+{
+	struct ps2_set *p = calloc(1, sizeof(*p));
+	bug_on(!p, "out of memory");
+	i8042_init(&p->controller, vm, "i8042");
+	kbd_init(&p->kbd, vm, "kbd");
+	mouse_init(&p->mouse, vm, "mouse");
+	p->kbd.port.ready = p->mouse.port.ready = (struct line){ .set = ps2_ready, .to = &p->controller };
+	p->controller.port[0] = &p->kbd.port;
+	p->controller.port[1] = &p->mouse.port;
+	return &p->controller.dev;
+}
+
+static void ps2_free(struct device *dev)
+{
+	free(container_of(dev, struct ps2_set, controller.dev));
+}
+
+static u32 ps2_read(void *dev, u32 offset, int size) { return offset ? i8042_read_status(dev) : i8042_read_data(dev); }
+static void ps2_write(void *dev, u32 offset, u32 value, int size)
+{
+	if (offset)
+		i8042_write_command(dev, (u8)(value & 0x100 ? 0xd4 : value));
+	else
+		i8042_write_data(dev, (u8)value);
+}
+static u32 ps2_nothing(void *dev, u32 offset, int size) { return 0; }
+static void ps2_user(void *dev, u32 offset, u32 value, int size)
+{
+	struct ps2_set *p = container_of(dev, struct ps2_set, controller.dev);
+	if (offset)
+		kbd_key(&p->kbd, (u8)value, value >> 8 & 1);
+	else
+		mouse_move(&p->mouse, (int)value, (int)(value << 7), (s8)value, (u8)(value >> 9));
+}
+
+/* The chips behind the plug: any state, too. */
+static void ps2_now_and_then(struct device *dev, u32 random)
+{
+	struct ps2_set *p = container_of(dev, struct ps2_set, controller.dev);
+	struct device *other = random & 1 ? &p->kbd.dev : &p->mouse.dev;
+	if (random % 64 < 2)
+		other->cls->reset(other);
+	if (random % 64 >= 4)
+		return;
+	for (const struct field *f = other->cls->fields; f->name; f++)
+		if (f->kind != FIELD_TIMER)
+			field_put(other, f, 0, random);
+	other->cls->loaded(other);
+}
+
 static const struct target targets[] = {
+	{ "ps2", ps2_new, ps2_free, ps2_now_and_then, { { 2, 1, 8, ps2_read, ps2_write }, { 2, 4, 2, ps2_nothing, ps2_user } } },
 	{ "ide", ide_new, ide_free, ide_now_and_then, {
 		{ 8, 4, 12, ide_ports_read, ide_ports_write }, { 1, 1, 1, ide_control_read, ide_control_write },
 		{ 16, 4, 6, ide_bm_read, ide_bm_write } } },

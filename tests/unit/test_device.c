@@ -6,6 +6,7 @@
  * devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/emulated/vga_direct.o
  * devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
  * devices/emulated/ide_identify.o devices/emulated/ide_dma.o tests/unit/fake_disk.o tests/unit/fake_memory.o monitor/trace.o
+ * devices/emulated/kbd.o devices/emulated/mouse.o
  * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o tests/unit/fake_vm.o
  * monitor/lib/bug.o */
 #include <setjmp.h>
@@ -15,6 +16,8 @@
 #include "devices/chardev.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
+#include "devices/emulated/kbd.h"
+#include "devices/emulated/mouse.h"
 #include "devices/emulated/ide.h"
 #include "devices/pci.h"
 #include "devices/emulated/pic.h"
@@ -75,6 +78,28 @@ static u32 r_kbd(void *d, u32 n) { return n ? i8042_read_status(d) : i8042_read_
 static void w_kbd(void *d, u32 n, u8 v) { if (n) i8042_write_command(d, v); else i8042_write_data(d, v); }
 static bool o_kbd(void *d) { return ((struct i8042 *)d)->kbd_irq.level; }
 
+/* n: 0 and 1 the plug, then keys and movements */
+static void a_keyboard(void *d, struct vm *vm) { kbd_init(d, vm, "a"); }
+static u32 r_keyboard(void *d, u32 n) { return ((struct kbd *)d)->port.read(d); }
+static void w_keyboard(void *d, u32 n, u8 v)
+{
+	if (n)
+		kbd_key(d, v >> 1, v & 1);
+	else
+		((struct kbd *)d)->port.write(d, v & 0x40 ? v | 0xe0 : v & 7);
+}
+static bool o_keyboard(void *d) { return ((struct kbd *)d)->port.ready.level; }
+static void a_mouse(void *d, struct vm *vm) { mouse_init(d, vm, "a"); }
+static u32 r_mouse(void *d, u32 n) { return ((struct mouse *)d)->port.read(d); }
+static void w_mouse(void *d, u32 n, u8 v)
+{
+	if (n)
+		mouse_move(d, v, -(v & 15), v & 3, v & 31);
+	else
+		((struct mouse *)d)->port.write(d, v & 0x40 ? v | 0xe0 : v & 3);
+}
+static bool o_mouse(void *d) { return ((struct mouse *)d)->port.ready.level; }
+
 static void a_92(void *d, struct vm *vm) { port92_init(d, vm, "a"); }
 static u32 r_92(void *d, u32 n) { return port92_read(d); }
 static void w_92(void *d, u32 n, u8 v) { port92_write(d, v); }
@@ -131,6 +156,8 @@ static const struct subject subjects[] = {
 	{ "rtc", sizeof(struct rtc), 2, a_rtc, r_rtc, w_rtc, o_rtc },
 	{ "i8042", sizeof(struct i8042), 2, a_kbd, r_kbd, w_kbd, o_kbd },
 	{ "ide", sizeof(struct ide_channel), 9, a_ide, r_ide, w_ide, o_ide },
+	{ "kbd", sizeof(struct kbd), 2, a_keyboard, r_keyboard, w_keyboard, o_keyboard },
+	{ "mouse", sizeof(struct mouse), 2, a_mouse, r_mouse, w_mouse, o_mouse },
 	{ "port92", sizeof(struct port92), 1, a_92, r_92, w_92, o_92 },
 	{ "vga", sizeof(struct vga), 0x32, a_vga, r_vga, w_vga, o_vga },
 	{ "uart", sizeof(struct uart), 8, a_uart, r_uart, w_uart, o_uart },
