@@ -30,7 +30,8 @@ struct blockdev {
 	struct image *image;
 	void (*changed)(void *arg);
 	void *changed_arg;
-	struct blk_stats stats;		/* vCPU thread */
+	struct blk_stats stats;		/* vCPU thread, as the next one */
+	bool locked;
 
 	pthread_t thread;
 	bool running;			/* the thread is there: owner's */
@@ -283,6 +284,9 @@ void blockdev_fini(struct blockdev *b)
 	free(b);
 }
 
+bool blockdev_removable(const struct blockdev *b) { return b->changed != NULL; }
+void blockdev_set_locked(struct blockdev *b, bool locked) { b->locked = locked; }
+bool blockdev_locked(const struct blockdev *b) { return b->locked; }
 bool blockdev_present(const struct blockdev *b) { return b->image != NULL; }
 bool blockdev_readonly(const struct blockdev *b) { return b->image && image_readonly(b->image); }
 u64 blockdev_size(const struct blockdev *b) { return b->image ? image_size(b->image) : 0; }

@@ -35,6 +35,11 @@ void blockdev_submit(struct blockdev *b, struct blk_req *req);
 /* Removable media; vCPU thread. `changed` tells the chip. Waits for what is in flight; the old image is flushed and closed. */
 void blockdev_change(struct blockdev *b, struct image *im);
 void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg);
+/* A chip that wants to hear of changes has removable media. It may hold the medium (PREVENT MEDIUM REMOVAL): then who ejects it should ask
+ * the user whether that is meant. */
+bool blockdev_removable(const struct blockdev *b);
+void blockdev_set_locked(struct blockdev *b, bool locked);
+bool blockdev_locked(const struct blockdev *b);
 bool blockdev_present(const struct blockdev *b);
 bool blockdev_readonly(const struct blockdev *b);
 u64  blockdev_size(const struct blockdev *b);

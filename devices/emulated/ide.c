@@ -492,6 +492,8 @@ static void ide_reset(void *dev)
 		d->sense_key = d->asc = d->ascq = 0;
 		if (d->kind == IDE_DISK)
 			ata_default_geometry(d);
+		else if (d->kind == IDE_CD)
+			blockdev_set_locked(d->blk, false);
 	}
 	ide_dma_reset(c);
 	update(c);
@@ -508,7 +510,9 @@ static void ide_loaded(void *dev)
 	    (c->unit && c->unit != 512 && c->unit != 2048 && c->unit != 2352) || ide_active(c)->kind == IDE_NONE)
 		abandon(c);
 	for (int i = 0; i < 2; i++)
-		if (c->drive[i].kind == IDE_DISK && (!c->drive[i].heads || !c->drive[i].sectors))
+		if (c->drive[i].kind == IDE_CD)
+			blockdev_set_locked(c->drive[i].blk, c->drive[i].locked);
+		else if (c->drive[i].kind == IDE_DISK && (!c->drive[i].heads || !c->drive[i].sectors))
 			ata_default_geometry(&c->drive[i]);
 	c->irq.level = c->irq_pending && !(c->control & CTL_NIEN);
 	if (c->irq.set)

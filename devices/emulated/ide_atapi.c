@@ -67,11 +67,17 @@ void atapi_read_error(struct ide_channel *c, int error)
 		atapi_fail(c, SENSE_MEDIUM, ASC_READ, 0);
 }
 
+static void set_locked(struct ide_drive *d, bool locked)
+{
+	d->locked = locked;
+	blockdev_set_locked(d->blk, locked);
+}
+
 void atapi_changed(struct ide_drive *d)
 {
 	d->attention = blockdev_present(d->blk);
 	d->media_event = d->attention ? 2 : 3;
-	d->locked = d->locked && d->attention;
+	set_locked(d, d->locked && d->attention);
 }
 
 /* The limit of a DRQ block: an odd one is no multiple of the port's width, none means the most there can be (ATA-6, 8.23.5). */
@@ -280,7 +286,7 @@ static bool without_medium(struct ide_channel *c)
 	case P_EVENT_STATUS: event_status(c); return true;
 	case P_START_STOP: start_stop(c); return true;
 	case P_PREVENT:
-		d->locked = c->packet[4] & 1;
+		set_locked(d, c->packet[4] & 1);
 		atapi_done(c);
 		return true;
 	case P_SET_SPEED: atapi_done(c); return true;

@@ -9,7 +9,7 @@
 struct blockdev {
 	u8 *bytes;		/* room for `room` bytes */
 	u64 size, room;
-	bool readonly, held;
+	bool readonly, held, locked;
 	int fail;
 	struct blk_req *waiting;
 	u32 count[4];
@@ -109,6 +109,8 @@ void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *ar
 	b->changed_arg = arg;
 }
 
+void blockdev_set_locked(struct blockdev *b, bool locked) { b->locked = locked; }
+bool blockdev_locked(const struct blockdev *b) { return b->locked; }
 bool blockdev_present(const struct blockdev *b) { return b->size != 0; }
 bool blockdev_readonly(const struct blockdev *b) { return b->readonly; }
 u64 blockdev_size(const struct blockdev *b) { return b->size; }

@@ -223,6 +223,7 @@ static void test_medium(void **state)
 	assert_int_equal(t->data[4], 0);
 	assert_int_equal(t->data[5], 2);
 	ok(t, P(0x1e, 0, 0, 0, 1), 0);			/* PREVENT: no eject */
+	assert_true(blockdev_locked(t->disk));
 	fails(t, P(0x1b, 0, 0, 0, 2), 5, 0x53);
 	ok(t, P(0x1e, 0, 0, 0, 0), 0);
 	ok(t, P(0x1b, 0, 0, 0, 2), 0);
