@@ -1,0 +1,207 @@
+/*
+ * control_cmds.c - the functions of control.def. All run on the vCPU thread between two blocks, also while the machine is paused.
+ */
+#include "ui/control_cmds.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "devices/blockdev.h"
+#include "devices/board_pc.h"
+#include "devices/screenshot.h"
+#include "monitor/clock.h"
+#include "monitor/mem.h"
+#include "monitor/vcpu.h"
+#include "monitor/vm.h"
+#include "ui/json.h"
+
+#define CONTROL(fn, name, args, help) bool control_##fn(struct control_call *c);
+#include "ui/control.def"
+#undef CONTROL
+
+const char control_stopped[] = "stopped by the user";
+
+static bool fail(struct control_call *c, const char *sentence)
+{
+	snprintf(c->err, sizeof(c->err), "%s", sentence);
+	return false;
+}
+
+/* --- about the program and the machine --- */
+
+bool control_qmp_capabilities(struct control_call *c)
+{
+	return true;
+}
+
+bool control_query_commands(struct control_call *c)
+{
+	const struct control_verb *v;
+	c->result = js_array();
+	for (u32 i = 0; (v = control_verb(i)); i++) {
+		struct json *row = js_object();
+		js_put(row, "name", js_text(v->name));
+		js_append(c->result, row);
+	}
+	return true;
+}
+
+bool control_query_version(struct control_call *c)
+{
+	c->result = js_object();
+	js_put(c->result, "package", js_text("ringfence"));
+	js_put(c->result, "version", js_text(RF_VERSION));
+	return true;
+}
+
+bool control_query_name(struct control_call *c)
+{
+	c->result = js_object();
+	js_put(c->result, "name", js_text(c->vm->name));
+	return true;
+}
+
+bool control_query_status(struct control_call *c)
+{
+	struct vm *vm = c->vm;
+	bool paused = vm_paused(vm), user = !strcmp(vm->pause_why, control_stopped);
+	c->result = js_object();
+	js_put(c->result, "status", js_text(!paused ? "running" : user ? "paused" : "io-error"));
+	js_put(c->result, "running", js_bool(!paused));
+	if (paused)
+		js_put(c->result, "reason", js_text(vm->pause_why));
+	js_put(c->result, "name", js_text(vm->name));
+	js_put(c->result, "pid", js_number(getpid()));
+	js_put(c->result, "memory", js_number((s64)vm->mem->ram_size));
+	js_put(c->result, "since", js_number(clock_epoch(vm)));
+	js_put(c->result, "guest-time", js_number((s64)clock_now(vm)));
+	return true;
+}
+
+bool control_stop(struct control_call *c)
+{
+	vm_pause(c->vm, control_stopped);
+	return true;
+}
+
+bool control_cont(struct control_call *c)
+{
+	vm_continue(c->vm);
+	return true;
+}
+
+bool control_system_reset(struct control_call *c)
+{
+	vm_request_reset(c->vm);
+	return true;
+}
+
+bool control_quit(struct control_call *c)
+{
+	vm_request_stop(c->vm, VM_QUIT);
+	return true;
+}
+
+/* --- the screen --- */
+
+bool control_screendump(struct control_call *c)
+{
+	display_update(c->vm->display);
+	bool ok = screenshot_write(display_lock(c->vm->display), control_arg(c, "filename"), c->err, sizeof(c->err));
+	display_unlock(c->vm->display);
+	return ok;
+}
+
+bool control_screen_text(struct control_call *c)
+{
+	char *text = malloc(SCREEN_TEXT_MAX);
+	if (!text)
+		return fail(c, "out of memory");
+	display_update(c->vm->display);
+	const struct display_frame *f = display_lock(c->vm->display);
+	bool is_text = f->text && !f->blank;
+	screen_text(f, text, SCREEN_TEXT_MAX);
+	display_unlock(c->vm->display);
+	c->result = is_text ? js_text(text) : NULL;
+	free(text);
+	return is_text || fail(c, "the screen shows no text: it is off, or in a graphics mode");
+}
+
+/* --- drives --- */
+
+bool control_query_block(struct control_call *c)
+{
+	c->result = js_array();
+	for (u32 i = 0; i < BOARD_IDE_DRIVES; i++) {
+		struct blockdev *b = board_blockdev(c->vm, i);
+		struct json *row = b ? js_object() : NULL;
+		if (!b)
+			continue;
+		js_put(row, "device", js_text(blockdev_id(b)));
+		js_put(row, "inserted", js_bool(blockdev_present(b)));
+		js_put(row, "ro", js_bool(blockdev_readonly(b)));
+		js_put(row, "size", js_number((s64)blockdev_size(b)));
+		js_append(c->result, row);
+	}
+	return true;
+}
+
+bool control_query_blockstats(struct control_call *c)
+{
+	c->result = js_array();
+	for (u32 i = 0; i < BOARD_IDE_DRIVES; i++) {
+		struct blockdev *b = board_blockdev(c->vm, i);
+		struct json *row = b ? js_object() : NULL;
+		struct blk_stats st;
+		if (!b)
+			continue;
+		blockdev_stats(b, &st);
+		js_put(row, "device", js_text(blockdev_id(b)));
+		js_put(row, "rd_operations", js_number((s64)st.reads));
+		js_put(row, "rd_bytes", js_number((s64)st.read_bytes));
+		js_put(row, "wr_operations", js_number((s64)st.writes));
+		js_put(row, "wr_bytes", js_number((s64)st.write_bytes));
+		js_put(row, "flush_operations", js_number((s64)st.flushes));
+		js_append(c->result, row);
+	}
+	return true;
+}
+
+/* --- the processor --- */
+
+static const char *mode_name(const struct cpu_state *cs)
+{
+	if (cpu_v86(cs))
+		return "virtual 8086";
+	if (!cpu_protected(cs))
+		return "real";
+	return cs->mode & MK_CS32 ? "protected, 32-bit" : "protected, 16-bit";
+}
+
+bool control_query_cpus(struct control_call *c)
+{
+	const struct cpu_state *cs = &c->vm->vcpu->cs;
+	struct json *row = js_object();
+	char rip[32];
+	snprintf(rip, sizeof(rip), "0x%llx", (unsigned long long)(cs->rip + cs->seg[S_CS].base));
+	js_put(row, "cpu", js_number(0));
+	js_put(row, "pc", js_text(rip));
+	js_put(row, "mode", js_text(mode_name(cs)));
+	js_put(row, "cpl", js_number(cs->cpl));
+	js_put(row, "halted", js_bool(cs->halted));
+	c->result = js_array();
+	js_append(c->result, row);
+	return true;
+}
+
+bool control_stats(struct control_call *c)
+{
+	const struct tr_stats *st = tr_stats(c->vm->vcpu->tr);
+	c->result = js_object();
+#define STAT(name, what) js_put(c->result, #name, js_number((s64)st->name));
+#include "translator/stats.def"
+#undef STAT
+	return true;
+}
