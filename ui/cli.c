@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "monitor/mem.h"
 #include "monitor/vm.h"
+#include "ui/rundir.h"
 
 enum option_id {
 #define OPTION(id, letter, name, arg, help) OPT_##id,
@@ -191,6 +193,14 @@ static bool take_trace(struct parser *ps, const char *v)
 	return usage_error(ps, "%s", why);
 }
 
+static bool take_name(struct parser *ps, const char *v)
+{
+	ps->run->name = v;
+	ps->run->name_given = true;
+	return rundir_name_valid(v) || usage_error(ps, "--name: '%.60s' is no name: up to %d printable characters without a slash, "
+		"and no dot or dash in front", v, RUNDIR_NAME_MAX);
+}
+
 static bool take(struct parser *ps, enum option_id id, const char *v)
 {
 	struct cli_run *run = ps->run;
@@ -200,7 +210,7 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	case OPT_INITRD:     run->initrd = v; return true;
 	case OPT_APPEND:     run->append = v; return true;
 	case OPT_CPU:        run->cpu = v; return true;
-	case OPT_NAME:       run->name = v; return true;
+	case OPT_NAME:       return take_name(ps, v);
 	case OPT_NO_REBOOT:  run->no_reboot = true; return true;
 	case OPT_MEMORY:     return take_memory(ps, v);
 	case OPT_SERIAL:     return take_serial(ps, v);
@@ -349,6 +359,12 @@ enum cli_result cli_parse_plain(int argc, char **argv, char *err, size_t errsize
 }
 
 /* --- help --- */
+
+int cli_print_version(void)
+{
+	printf("ringfence %s\n", RF_VERSION);
+	return 0;
+}
 
 void cli_help(FILE *out)
 {

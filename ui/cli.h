@@ -39,7 +39,7 @@ struct cli_run {
 	u64 dump_lo, dump_hi;			/* guest EIPs, both inclusive */
 	u32 serials;
 	int debug_exit;				/* port, or -1 */
-	bool no_reboot, dump, stats, check_recover, check_links;
+	bool name_given, no_reboot, dump, stats, check_recover, check_links;
 };
 
 enum cli_result { CLI_OK, CLI_HELP, CLI_VERSION, CLI_ERROR /* err has the sentence */ };
@@ -58,6 +58,7 @@ enum cli_result cli_parse_plain(int argc, char **argv, char *err, size_t errsize
 bool cli_parse_size(const char *text, u64 *bytes);
 /* The word that `wrong` most likely was meant to be, or NULL. */
 const char *cli_nearest(const char *wrong, const char *const *words, u32 count);
+int cli_print_version(void);	/* an exit status */
 void cli_help(FILE *out);
 void cli_help_run(FILE *out);
 #endif

@@ -63,6 +63,7 @@ struct control {
 	struct client *clients;
 	struct call *calls;
 	u32 count;
+	bool ending;		/* control_fini() closes the clients from now on */
 	char name[RUNDIR_NAME_MAX + 1], path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -276,6 +277,11 @@ static void client_ready(void *arg, short revents)
 	struct client *c = arg;
 	struct control *k = c->control;
 	pthread_mutex_lock(&k->lock);
+	if (k->ending) {
+		event_set_mask(k->vm, c->watch, 0);
+		pthread_mutex_unlock(&k->lock);
+		return;
+	}
 	if (revents & POLLOUT)
 		flush(c);
 	if (revents & POLLIN && !c->closing && !c->call && c->in_len < LINE_MAX_BYTES) {
@@ -467,13 +473,11 @@ void control_fini(struct control *k)
 		js_put(data, "guest", js_bool(k->vm->stop != VM_QUIT && k->vm->stop != VM_ERROR));
 		announce(k, "SHUTDOWN", data);
 	}
-	while (k->clients) {
-		event_unwatch(k->vm, k->clients->watch);
-		pthread_mutex_lock(&k->lock);
-		k->clients->watch = NULL;
+	pthread_mutex_lock(&k->lock);
+	k->ending = true;
+	pthread_mutex_unlock(&k->lock);
+	while (k->clients)	/* not under the lock: unwatching waits for client_ready() */
 		client_close(k->clients);
-		pthread_mutex_unlock(&k->lock);
-	}
 	while (k->calls)
 		call_free(k, k->calls);
 	if (k->fd >= 0)

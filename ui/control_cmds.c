@@ -10,6 +10,7 @@
 #include "config.h"
 #include "devices/blockdev.h"
 #include "devices/board_pc.h"
+#include "devices/input.h"
 #include "devices/screenshot.h"
 #include "monitor/clock.h"
 #include "monitor/mem.h"
@@ -127,6 +128,72 @@ bool control_screen_text(struct control_call *c)
 	c->result = is_text ? js_text(text) : NULL;
 	free(text);
 	return is_text || fail(c, "the screen shows no text: it is off, or in a graphics mode");
+}
+
+/* --- keyboard and mouse --- */
+
+#define KEYS_TOGETHER 8
+
+/* Presses those of one word, at most KEYS_TOGETHER, and lets them go in reverse. */
+static bool press(struct control_call *c, char *word, bool really)
+{
+	u8 usage[KEYS_TOGETHER];
+	int n = 0;
+	char *save = NULL;
+	for (char *name = strtok_r(word, "-+", &save); name; name = strtok_r(NULL, "-+", &save)) {
+		if (n == KEYS_TOGETHER)
+			return fail(c, "more than 8 keys together");
+		usage[n] = input_key_by_name(name);
+		if (!usage[n++]) {
+			snprintf(c->err, sizeof(c->err), "there is no key '%.40s'", name);
+			return false;
+		}
+	}
+	for (int i = 0; i < n && really; i++)
+		input_key(c->vm->input, usage[i], true);
+	for (int i = n; i-- > 0 && really;)
+		input_key(c->vm->input, usage[i], false);
+	return n || fail(c, "there is no key named");
+}
+
+bool control_send_key(struct control_call *c)
+{
+	bool ok = true;
+	for (int really = 0; ok && really < 2; really++) {	/* nothing is pressed when a name is wrong */
+		char *words = strdup(control_arg(c, "keys")), *save = NULL;
+		ok = words || fail(c, "out of memory");
+		for (char *w = words ? strtok_r(words, " ", &save) : NULL; w && ok; w = strtok_r(NULL, " ", &save))
+			ok = press(c, w, really);
+		free(words);
+	}
+	return ok;
+}
+
+bool control_type(struct control_call *c)
+{
+	const char *text = control_arg(c, "text"), *bad = input_type(c->vm->input, text);
+	if (bad)
+		snprintf(c->err, sizeof(c->err), "nothing was typed: a US keyboard cannot type character %zu, or too much waits to be typed",
+			 (size_t)(bad - text) + 1);
+	return !bad;
+}
+
+static int clamp(s64 n, int limit)
+{
+	return (int)(n < -limit ? -limit : n > limit ? limit : n);
+}
+
+bool control_mouse(struct control_call *c)
+{
+	s64 dx, dy, buttons = 0, wheel = 0;
+	control_arg_number(c, "dx", &dx);
+	control_arg_number(c, "dy", &dy);
+	control_arg_number(c, "buttons", &buttons);
+	control_arg_number(c, "wheel", &wheel);
+	if (buttons < 0 || buttons > 7)
+		return fail(c, "buttons is 0 to 7: 1 left, 2 right, 4 middle, added up");
+	input_mouse(c->vm->input, clamp(dx, 10000), clamp(dy, 10000), clamp(wheel, 100), (u8)buttons);
+	return true;
 }
 
 /* --- drives --- */

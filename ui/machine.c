@@ -26,7 +26,10 @@
 #include "monitor/loader.h"
 #include "monitor/mem.h"
 #include "monitor/vcpu.h"
+#include "ui/control.h"
+#include "ui/control_cmds.h"
 #include "ui/front.h"
+#include "ui/json.h"
 
 #define VCPU_STACK_BYTES (8u << 20)	/* callouts nest, and Zydis is not shy of stack */
 #define LEAVE_PATIENCE_MS 5000
@@ -87,6 +90,27 @@ static bool board_build(struct machine *m)
 	return m->has_board;
 }
 
+static void say_paused(void *arg)
+{
+	struct vm *vm = arg;
+	if (strcmp(vm->pause_why, control_stopped))
+		fprintf(stderr, "\nringfence: paused: %s; 'ringfence ctl %s cont' tries again\n", vm->pause_why, vm->name);
+}
+
+/* A machine runs without a control socket too, unless a name was asked for that it cannot have. */
+static bool control_build(struct machine *m)
+{
+	vm_on(&m->vm, VM_PAUSED, say_paused, &m->vm);
+	if (!js_available())
+		return true;
+	m->control = control_init(&m->vm, m->opt->name, m->opt->name_given, m->err, sizeof(m->err));
+	if (m->control || m->opt->name_given)
+		return m->control;
+	fprintf(stderr, "ringfence: no control socket: %s\n", m->err);
+	m->err[0] = 0;
+	return true;
+}
+
 bool machine_init(struct machine *m, const struct cpu_model *model)
 {
 	const struct cli_run *opt = m->opt;
@@ -134,20 +158,21 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 	vm->reset_hook = loader_load;
 	vm->start_hook = loader_start_kernel;
 	vm->reset_arg = m->loader;
-	return true;
+	return control_build(m);
 }
 
 void machine_fini(struct machine *m)
 {
 	struct vm *vm = &m->vm;
+	control_fini(m->control);
 	if (m->has_board)
 		board_stop(vm);
 	if (m->has_events)
 		event_fini(vm);		/* after it nobody posts to the others */
+	input_fini(vm->input);		/* these two cancel timers, so the chips' must not be gone yet */
+	display_fini(vm->display);
 	if (m->has_board)
 		board_fini(vm);
-	input_fini(vm->input);
-	display_fini(vm->display);
 	if (vm->vcpu)
 		vcpu_fini(vm->vcpu);
 	if (m->has_clock)
@@ -265,17 +290,18 @@ static void run_front(struct machine *m)
 bool machine_run(struct machine *m)
 {
 	pthread_attr_t attr;
+	if (uses_stdio(m->opt))
+		tty_enter();
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
 	int failed = pthread_create(&m->vcpu_thread, &attr, vcpu_main, m);
 	pthread_attr_destroy(&attr);
 	if (failed) {
+		tty_leave();
 		snprintf(m->err, sizeof(m->err), "cannot start a thread: %s", strerror(failed));
 		return false;
 	}
 	pthread_setname_np(m->vcpu_thread, "vcpu");
-	if (uses_stdio(m->opt))
-		tty_enter();
 	if (m->front)
 		run_front(m);
 	else

@@ -9,6 +9,7 @@
 #include "ui/cli.h"
 #include "ui/tty.h"
 
+struct control;
 struct cpu_model;
 struct front;
 struct loader;
@@ -19,6 +20,7 @@ struct machine {
 	const struct cli_run *opt;
 	struct loader *loader;
 	struct front *front;	/* who shows the machine; NULL: nobody */
+	struct control *control;	/* NULL: no socket */
 	struct tty_keys keys;
 	pthread_t vcpu_thread;
 	int ended;		/* eventfd: the vCPU thread is done */

@@ -11,6 +11,7 @@
 #include "monitor/cpuid.h"
 #include "monitor/vcpu.h"
 #include "ui/cli.h"
+#include "ui/commands.h"
 #include "ui/machine.h"
 #include "ui/probe.h"
 #include "ui/tty.h"
@@ -19,12 +20,6 @@ static int usage(const char *sentence, const char *help)
 {
 	fprintf(stderr, "ringfence: %s\nTry '%s --help'.\n", sentence, help);
 	return STATUS_USAGE;
-}
-
-static int print_version(void)
-{
-	printf("ringfence %s\n", RF_VERSION);
-	return STATUS_OK;
 }
 
 /* So that who started us sees what ended us. */
@@ -50,14 +45,14 @@ static void print_stats(const struct tr_stats *st)
 #undef STAT
 }
 
-static int cmd_run(int argc, char **argv)
+int cmd_run(int argc, char **argv)
 {
 	struct cli_run opt;
 	struct machine m = { .opt = &opt, .ended = -1, .signals = -1 };
 	int status = STATUS_ERROR;
 	switch (cli_parse_run(argc, argv, &opt, m.err, sizeof(m.err))) {
 	case CLI_HELP:    cli_help_run(stdout); return STATUS_OK;
-	case CLI_VERSION: return print_version();
+	case CLI_VERSION: return cli_print_version();
 	case CLI_ERROR:   return usage(m.err, "ringfence run");
 	case CLI_OK:      break;
 	}
@@ -94,7 +89,7 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
-static int cmd_probe(int argc, char **argv)
+int cmd_probe(int argc, char **argv)
 {
 	char err[160];
 	switch (cli_parse_plain(argc, argv, err, sizeof(err))) {
@@ -102,7 +97,7 @@ static int cmd_probe(int argc, char **argv)
 		printf("Usage: ringfence probe\n\nSays what this host allows, and what that means for Ringfence.\n"
 			"Exit status: 0 Ringfence runs here, 1 something is missing.\n");
 		return STATUS_OK;
-	case CLI_VERSION: return print_version();
+	case CLI_VERSION: return cli_print_version();
 	case CLI_ERROR:   return usage(err, "ringfence probe");
 	case CLI_OK:      break;
 	}
@@ -136,7 +131,7 @@ int main(int argc, char **argv)
 	}
 	switch (cli_parse_plain(1, argv + 1, err, sizeof(err))) {
 	case CLI_HELP:    cli_help(stdout); return STATUS_OK;
-	case CLI_VERSION: return print_version();
+	case CLI_VERSION: return cli_print_version();
 	default:          break;
 	}
 	const char *nearest = cli_nearest(argv[1], names, ARRAY_SIZE(names));

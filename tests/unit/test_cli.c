@@ -1,5 +1,5 @@
 /* test_cli.c - the command line: what is accepted, what it means, what is said of the rest; and the Ctrl-A keys. */
-/* objs: ui/cli.o ui/cli_drive.o ui/cli_files.o ui/tty.o images/sniff.o images/image.o images/raw.o monitor/trace.o */
+/* objs: ui/cli.o ui/cli_drive.o ui/cli_files.o ui/rundir.o ui/tty.o images/sniff.o images/image.o images/raw.o monitor/trace.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +77,7 @@ static void test_errors(void **state)
 		{ "--disk a,formt=raw", "did you mean 'format'" }, { "--disk a,format=qcow9", "format is raw" }, { "--disk a,bus=scsi", "bus is ide" },
 		{ "--disk a,unit=4", "unit is 0 to 3" }, { "--disk a,unit=", "unit needs a value" }, { "--disk a,readonly=x", "on or off" },
 		{ "--floppy a,bus=ide", "unknown key 'bus'" }, { "--floppy a,unit=2", "unit is 0 to 1" }, { "--disk a,", "unknown key ''" },
+		{ "--name a/b", "is no name" }, { "--name .a", "is no name" },
 		{ "--boot order=ax", "order is" }, { "--boot order=aa", "order is" }, { "--boot ordr=a", "did you mean 'order'" },
 		{ "--boot menu=no", "on or off" }, { "--disk a --disk a --disk a --disk a --floppy a --floppy a --floppy a", "at most 4 IDE and 2" },
 		{ "--parallel foo", "--parallel: 'foo'" }, { "--kernel", "--kernel needs a value" },
