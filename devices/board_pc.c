@@ -5,11 +5,10 @@
  * (COM1 and COM3): an input is high while any of its sources is.
  *
  * What lies between C0000h and FFFFFh is the host bridge's business (PAM registers); firmware is mapped by the loader.
- * Without ACPI a guest cannot switch the power off; a kernel told to do so halts with interrupts off, which the vCPU loop takes
- * for the end.
  */
 #include "devices/board_pc.h"
 #include "devices/board_drives.h"
+#include "devices/board_power.h"
 #include "devices/board_video.h"
 #include "devices/chardev.h"
 #include "devices/emulated/debugcon.h"
@@ -28,6 +27,7 @@
 #include "devices/emulated/rtc.h"
 #include "devices/emulated/uart.h"
 #include "monitor/bus.h"
+#include "monitor/event.h"
 #include "monitor/mem.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm.h"
@@ -36,7 +36,7 @@
 #include <string.h>
 
 enum { E820_RAM = 1, CMOS_SHUTDOWN = 0x0f };
-enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_AUX = 12, IRQ_FPU = 13, IRQ_IDE0 = 14, IRQ_IDE1 = 15 };
+enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_SCI = 9, IRQ_AUX = 12, IRQ_FPU = 13, IRQ_IDE0 = 14, IRQ_IDE1 = 15 };
 #define IRQ_INPUTS 16
 #define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
 
@@ -54,6 +54,7 @@ struct board {
 	struct piix3 piix3;
 	struct fw_cfg fw_cfg;
 	struct board_drives drives;
+	struct board_power power;
 	struct uart uart[BOARD_UARTS];
 	struct debugcon debugcon;
 	struct debugexit debugexit;
@@ -349,6 +350,26 @@ static bool make_drives(struct vm *vm, const struct board_options *opt, char *er
 	return true;
 }
 
+static bool make_power(struct vm *vm, const struct board_options *opt)
+{
+	struct board *b = vm->board;
+	if (!board_power_init(&b->power, vm, &b->pci, irq_line(b, IRQ_SCI, 0), opt->no_firmware))
+		return false;
+	add_device(b, &b->power.pm.dev);
+	return true;
+}
+
+/* Last, when it is known what there is. */
+static void make_tables(struct vm *vm, const struct board_options *opt)
+{
+	struct acpi_options acpi = { .ram_size = vm->mem->ram_size, .parallel = opt->parallel };
+	for (int i = 0; i < BOARD_UARTS; i++)
+		acpi.uarts |= (u8)(!!opt->serial[i] << i);
+	for (int i = 0; i < BOARD_FLOPPIES; i++)
+		acpi.floppy |= opt->floppy[i].kind != BOARD_NO_DRIVE;
+	board_power_tables(&vm->board->power, &vm->board->fw_cfg, &acpi);
+}
+
 static bool make_uart(struct vm *vm, int n, const char *spec, const struct chardev_stdio *in, char *err, size_t errsize)
 {
 	struct board *b = vm->board;
@@ -413,6 +434,7 @@ static void board_reset(struct vm *vm)
 			d->cls->reset(d);
 	irq_changed(vm->board, IRQ_FPU, false);
 	mem_set_a20(vm, true);
+	board_power_reset(&vm->board->power);
 }
 
 static bool make_all(struct vm *vm, const struct board_options *opt, char *err, size_t errsize)
@@ -420,7 +442,8 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
 	make_chips(vm);
 	set_boot(vm->board, opt->boot_order, opt->boot_menu);
-	if (!wire_ports(vm) || !make_video(vm, err, errsize) || !make_drives(vm, opt, err, errsize))
+	if (!wire_ports(vm) || !make_video(vm, err, errsize) || !make_drives(vm, opt, err, errsize) ||
+	    !make_power(vm, opt))
 		return false;
 	for (int i = 0; i < BOARD_UARTS; i++)
 		if (opt->serial[i] && !make_uart(vm, i, opt->serial[i], &in, err, errsize))
@@ -429,7 +452,10 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 		return false;
 	if (opt->boot_rom && !make_boot_rom(vm, opt->boot_rom, opt->boot_rom_size))
 		return false;
-	return opt->debug_exit < 0 || make_debugexit(vm, opt->debug_exit);
+	if (opt->debug_exit >= 0 && !make_debugexit(vm, opt->debug_exit))
+		return false;
+	make_tables(vm, opt);
+	return true;
 }
 
 bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_t errsize)
@@ -470,6 +496,17 @@ void board_fini(struct vm *vm)
 	video_fini(b->video);
 	free(b);
 	vm->board = NULL;
+}
+
+static void press_power_button(void *arg)
+{
+	struct board *b = arg;
+	piix4_pm_button(&b->power.pm);
+}
+
+void board_power_button(struct vm *vm)
+{
+	event_post(vm, press_power_button, vm->board);
 }
 
 struct blockdev *board_blockdev(struct vm *vm, u32 n)

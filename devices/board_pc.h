@@ -23,6 +23,7 @@ struct board_options {
 	const char *debugcon;			/* port E9h, as chardev_open(); NULL: none */
 	const u8 *boot_rom;			/* option ROM that offers the loader's kernel (loader_boot_rom()); NULL: none */
 	u32 boot_rom_size;
+	bool no_firmware;			/* a kernel is started directly: it finds what firmware would have left behind */
 	int debug_exit;				/* port of the exit device; -1: none */
 	const char *parallel;			/* LPT1, as chardev_open(); NULL: no such port in the machine */
 	struct board_drive ide[BOARD_IDE_DRIVES];	/* primary master and slave, secondary master and slave */
@@ -44,6 +45,8 @@ void board_stop(struct vm *vm);
 void board_fini(struct vm *vm);
 /* Drive n of BOARD_IDE_DRIVES, for those who change its medium or want to know; NULL: no such drive. */
 struct blockdev *board_blockdev(struct vm *vm, u32 n);
+/* Any thread: the power button is pressed. Guests that know ACPI shut down. */
+void board_power_button(struct vm *vm);
 /* All chips, linked by `next`. */
 struct device *board_devices(struct vm *vm);
 #endif

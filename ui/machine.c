@@ -72,6 +72,7 @@ static bool board_build(struct machine *m)
 	struct board_options b = {
 		.debugcon = m->opt->debugcon,
 		.debug_exit = m->opt->debug_exit,
+		.no_firmware = !firmware_path(m->opt),
 		.parallel = m->opt->parallel,
 		.boot_order = m->opt->boot_order[0] ? m->opt->boot_order : NULL,
 		.boot_menu = m->opt->boot_menu,

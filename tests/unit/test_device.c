@@ -2,6 +2,7 @@
  * test_device.c - field tables are complete: a chip driven at random and copied through its table behaves as the original.
  */
 /* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o
+ * devices/emulated/piix4_pm.o
  * devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_time.o devices/emulated/vga_draw.o
  * devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/emulated/vga_direct.o
  * devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
@@ -21,6 +22,7 @@
 #include "devices/emulated/ide.h"
 #include "devices/pci.h"
 #include "devices/emulated/pic.h"
+#include "devices/emulated/piix4_pm.h"
 #include "devices/emulated/pit.h"
 #include "devices/emulated/port92.h"
 #include "devices/emulated/rtc.h"
@@ -67,6 +69,23 @@ static void a_pit(void *d, struct vm *vm) { pit_init(d, vm, "a"); }
 static u32 r_pit(void *d, u32 n) { return n < 4 ? pit_read(d, n) : pit_read_port61(d); }
 static void w_pit(void *d, u32 n, u8 v) { if (n < 4) pit_write(d, n, v); else pit_write_port61(d, v); }
 static bool o_pit(void *d) { return ((struct pit *)d)->irq.level; }
+
+/* Its ports at 0 to 3Fh, the SMBus at 40h, ports B2h and B3h at 50h. */
+static void a_pm(void *d, struct vm *vm) { piix4_pm_init(d, vm, "a"); }
+static u32 r_pm(void *d, u32 n)
+{
+	return n < 0x40 ? piix4_pm_read(d, n, 1) : n < 0x50 ? piix4_smb_read(d, n - 0x40) : piix4_apm_read(d, n - 0x50);
+}
+static void w_pm(void *d, u32 n, u8 v)
+{
+	if (n < 0x40)
+		piix4_pm_write(d, n, v, 1);
+	else if (n < 0x50)
+		piix4_smb_write(d, n - 0x40, v);
+	else
+		piix4_apm_write(d, n - 0x50, v & 1 ? PIIX4_ACPI_ENABLE : v);
+}
+static bool o_pm(void *d) { return ((struct piix4_pm *)d)->sci.level; }
 
 static void a_rtc(void *d, struct vm *vm) { rtc_init(d, vm, "a"); }
 static u32 r_rtc(void *d, u32 n) { return rtc_read(d, n); }
@@ -153,6 +172,7 @@ static bool o_ide(void *d) { return ((struct ide_channel *)d)->irq.level; }
 static const struct subject subjects[] = {
 	{ "pic", sizeof(struct pic), 7, a_pic, r_pic, w_pic, o_pic },
 	{ "pit", sizeof(struct pit), 5, a_pit, r_pit, w_pit, o_pit },
+	{ "piix4_pm", sizeof(struct piix4_pm), 0x52, a_pm, r_pm, w_pm, o_pm },
 	{ "rtc", sizeof(struct rtc), 2, a_rtc, r_rtc, w_rtc, o_rtc },
 	{ "i8042", sizeof(struct i8042), 2, a_kbd, r_kbd, w_kbd, o_kbd },
 	{ "ide", sizeof(struct ide_channel), 9, a_ide, r_ide, w_ide, o_ide },
