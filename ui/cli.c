@@ -201,6 +201,25 @@ static bool take_name(struct parser *ps, const char *v)
 		"and no dot or dash in front", v, RUNDIR_NAME_MAX);
 }
 
+static bool take_display(struct parser *ps, const char *v)
+{
+	ps->run->display = v;
+	return !strcmp(v, "sdl") || !strcmp(v, "text") || !strcmp(v, "none") ||
+	       usage_error(ps, "--display: '%s' is not one of sdl, text, none", v);
+}
+
+/* A window where there is a desktop; a kernel that starts without firmware is talked to over its serial port. */
+static const char *default_display(const struct cli_run *run)
+{
+#ifdef HAVE_SDL
+	const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+	bool desktop = (x && *x) || (wayland && *wayland);
+	if (desktop && (!run->kernel || run->firmware))
+		return "sdl";
+#endif
+	return "none";
+}
+
 static bool take(struct parser *ps, enum option_id id, const char *v)
 {
 	struct cli_run *run = ps->run;
@@ -226,7 +245,7 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	case OPT_FLOPPY:     return cli_take_drive(run, "floppy", BOARD_FLOPPY, v, ps->err, ps->errsize);
 	case OPT_BOOT:       return cli_take_boot(run, v, ps->err, ps->errsize);
 	case OPT_PARALLEL:   run->parallel = v; return check_where(ps, "parallel", v);
-	case OPT_DISPLAY:    run->display = v; return !strcmp(v, "none") || usage_error(ps, "--display: '%s' is not one of none", v);
+	case OPT_DISPLAY:    return take_display(ps, v);
 	default:             return true;
 	}
 }
@@ -329,15 +348,22 @@ enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *
 {
 	struct parser ps = { run, err, errsize };
 	enum cli_result early = CLI_OK;
-	*run = (struct cli_run){ .append = "", .cpu = "host", .name = "guest", .display = "none", .ram_size = 512ull << 20, .debug_exit = -1 };
+	*run = (struct cli_run){ .append = "", .cpu = "host", .name = "guest", .ram_size = 512ull << 20, .debug_exit = -1 };
 	if (!parse_words(&ps, argc, argv, &early))
 		return CLI_ERROR;
 	if (early != CLI_OK)
 		return early;
 	if (!check_what_runs(&ps))
 		return CLI_ERROR;
-	if (!run->serials && !(run->debugcon && !strcmp(run->debugcon, "stdio")))
+	if (!run->display)
+		run->display = default_display(run);
+	/* The text display has the terminal. */
+	if (!run->serials && strcmp(run->display, "text") && !(run->debugcon && !strcmp(run->debugcon, "stdio")))
 		run->serial[run->serials++] = "stdio";
+	if (!strcmp(run->display, "text") && count_stdio(run)) {
+		usage_error(&ps, "--display text has the terminal: no --serial, --parallel or --debugcon can be stdio");
+		return CLI_ERROR;
+	}
 	if (count_stdio(run) > 1) {
 		usage_error(&ps, "stdio is given to more than one of --serial and --debugcon");
 		return CLI_ERROR;

@@ -112,6 +112,14 @@ static bool control_build(struct machine *m)
 	return true;
 }
 
+static bool open_front(struct machine *m)
+{
+	static const struct front_actions actions = { 0 };
+	if (!strcmp(m->opt->display, "sdl"))
+		return sdl_open(&m->front, &m->vm, &actions, m->err, sizeof(m->err));
+	return strcmp(m->opt->display, "text") || text_open(&m->front, &m->vm, m->err, sizeof(m->err));
+}
+
 bool machine_init(struct machine *m, const struct cpu_model *model)
 {
 	const struct cli_run *opt = m->opt;
@@ -156,6 +164,8 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 	}
 	if (!board_build(m))
 		return false;
+	if (!open_front(m))
+		return false;
 	vm->reset_hook = loader_load;
 	vm->start_hook = loader_start_kernel;
 	vm->reset_arg = m->loader;
@@ -165,6 +175,8 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 void machine_fini(struct machine *m)
 {
 	struct vm *vm = &m->vm;
+	if (m->front.close)
+		m->front.close(m->front.arg);
 	control_fini(m->control);
 	if (m->has_board)
 		board_stop(vm);
@@ -224,8 +236,8 @@ bool machine_block_signals(struct machine *m)
 
 static void front_signal(struct machine *m, int sig)
 {
-	if (m->front && m->front->signal)
-		m->front->signal(m->front->arg, sig);
+	if (m->front.signal)
+		m->front.signal(m->front.arg, sig);
 }
 
 static void signal_taken(struct machine *m, int sig)
@@ -272,7 +284,7 @@ static void *wait_main(void *arg)
 {
 	struct machine *m = arg;
 	machine_wait(m);
-	m->front->stop(m->front->arg);
+	m->front.stop(m->front.arg);
 	return NULL;
 }
 
@@ -284,7 +296,7 @@ static void run_front(struct machine *m)
 		machine_wait(m);
 		return;
 	}
-	m->front->run(m->front->arg);
+	m->front.run(m->front.arg);
 	pthread_join(waiter, NULL);
 }
 
@@ -303,7 +315,7 @@ bool machine_run(struct machine *m)
 		return false;
 	}
 	pthread_setname_np(m->vcpu_thread, "vcpu");
-	if (m->front)
+	if (m->front.run)
 		run_front(m);
 	else
 		machine_wait(m);

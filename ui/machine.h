@@ -7,11 +7,11 @@
 
 #include "monitor/vm.h"
 #include "ui/cli.h"
+#include "ui/front.h"
 #include "ui/tty.h"
 
 struct control;
 struct cpu_model;
-struct front;
 struct loader;
 enum { STATUS_OK = 0, STATUS_ERROR = 1, STATUS_USAGE = 2 };
 
@@ -19,7 +19,7 @@ struct machine {
 	struct vm vm;
 	const struct cli_run *opt;
 	struct loader *loader;
-	struct front *front;	/* who shows the machine; NULL: nobody */
+	struct front front;	/* who shows the machine; all NULL: nobody */
 	struct control *control;	/* NULL: no socket */
 	struct tty_keys keys;
 	pthread_t vcpu_thread;
