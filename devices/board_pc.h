@@ -10,6 +10,7 @@ struct blockdev;
 #define BOARD_START_PORT 0x505	/* the boot ROM asks here for its kernel */
 #define BOARD_IDE_DRIVES 4
 #define BOARD_FLOPPIES 2
+#define BOARD_DRIVES (BOARD_IDE_DRIVES + BOARD_FLOPPIES)
 
 struct board_drive {
 	enum board_drive_kind { BOARD_NO_DRIVE, BOARD_DISK, BOARD_CDROM, BOARD_FLOPPY } kind;
@@ -43,7 +44,7 @@ bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_
 /* After the vCPU thread's end and before event_fini(): no thread of the board posts any more. */
 void board_stop(struct vm *vm);
 void board_fini(struct vm *vm);
-/* Drive n of BOARD_IDE_DRIVES, for those who change its medium or want to know; NULL: no such drive. */
+/* Drive n of BOARD_DRIVES, the floppies last, for those who change its medium or want to know; NULL: no such drive. */
 struct blockdev *board_blockdev(struct vm *vm, u32 n);
 /* Any thread: the power button is pressed. Guests that know ACPI shut down. */
 void board_power_button(struct vm *vm);
