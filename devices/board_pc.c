@@ -8,6 +8,7 @@
  */
 #include "devices/board_pc.h"
 #include "devices/board_drives.h"
+#include "devices/board_isa.h"
 #include "devices/board_power.h"
 #include "devices/board_video.h"
 #include "devices/chardev.h"
@@ -36,8 +37,10 @@
 #include <string.h>
 
 enum { E820_RAM = 1, CMOS_SHUTDOWN = 0x0f };
-enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_RTC = 8, IRQ_SCI = 9, IRQ_AUX = 12, IRQ_FPU = 13, IRQ_IDE0 = 14, IRQ_IDE1 = 15 };
+enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_FLOPPY = 6, IRQ_LPT = 7, IRQ_RTC = 8, IRQ_SCI = 9, IRQ_AUX = 12, IRQ_FPU = 13, IRQ_IDE0 = 14,
+	IRQ_IDE1 = 15 };
 #define IRQ_INPUTS 16
+#define EQUIPMENT 0x02		/* a coprocessor, a display with its own BIOS (CMOS register 14h) */
 #define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
 
 struct board {
@@ -55,6 +58,7 @@ struct board {
 	struct fw_cfg fw_cfg;
 	struct board_drives drives;
 	struct board_power power;
+	struct board_isa isa;
 	struct uart uart[BOARD_UARTS];
 	struct debugcon debugcon;
 	struct debugexit debugexit;
@@ -149,7 +153,7 @@ static void cpu_reset(void *arg)
 static bool cpu_restarts(struct vm *vm)
 {
 	u8 status = vm->board->rtc.cmos[CMOS_SHUTDOWN];
-	bool shadowed = vm->mem->shadow[0xff000 >> PAGE_SHIFT] & MEM_SHADOW_READ;
+	bool shadowed = mem_kind(vm->mem, 0xff000) != mem_kind_below(vm->mem, 0xff000);
 	return shadowed && (status == 0x05 || status == 0x09 || status == 0x0a);
 }
 
@@ -310,7 +314,6 @@ static void make_chips(struct vm *vm)
 	rtc_init(&b->rtc, vm, "rtc");
 	b->rtc.irq = irq_line(b, IRQ_RTC, 0);
 	rtc_set_ram_size(&b->rtc, vm->mem->ram_size);
-	rtc_set_cmos(&b->rtc, 0x14, 0x02);	/* equipment: a coprocessor, a display with its own BIOS; no floppy */
 	i8042_init(&b->i8042, vm, "i8042");
 	b->i8042.kbd_irq = irq_line(b, IRQ_KBD, 0);
 	b->i8042.aux_irq = irq_line(b, IRQ_AUX, 0);
@@ -368,6 +371,21 @@ static void make_tables(struct vm *vm, const struct board_options *opt)
 	for (int i = 0; i < BOARD_FLOPPIES; i++)
 		acpi.floppy |= opt->floppy[i].kind != BOARD_NO_DRIVE;
 	board_power_tables(&vm->board->power, &vm->board->fw_cfg, &acpi);
+}
+
+static bool make_isa(struct vm *vm, const struct board_options *opt, const struct chardev_stdio *in, char *err, size_t errsize)
+{
+	struct board *b = vm->board;
+	const struct line irq[2] = { irq_line(b, IRQ_FLOPPY, 0), irq_line(b, IRQ_LPT, 0) };
+	if (!board_isa_init(&b->isa, vm, opt, irq, in, err, errsize))
+		return false;
+	rtc_set_cmos(&b->rtc, 0x10, board_isa_floppy_types(&b->isa));
+	rtc_set_cmos(&b->rtc, 0x14, EQUIPMENT | board_isa_equipment(&b->isa));
+	add_device(b, &b->isa.dma.dev);
+	add_device(b, &b->isa.floppy.dev);
+	if (opt->parallel)
+		add_device(b, &b->isa.lpt.dev);
+	return true;
 }
 
 static bool make_uart(struct vm *vm, int n, const char *spec, const struct chardev_stdio *in, char *err, size_t errsize)
@@ -443,7 +461,7 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 	make_chips(vm);
 	set_boot(vm->board, opt->boot_order, opt->boot_menu);
 	if (!wire_ports(vm) || !make_video(vm, err, errsize) || !make_drives(vm, opt, err, errsize) ||
-	    !make_power(vm, opt))
+	    !make_power(vm, opt) || !make_isa(vm, opt, &in, err, errsize))
 		return false;
 	for (int i = 0; i < BOARD_UARTS; i++)
 		if (opt->serial[i] && !make_uart(vm, i, opt->serial[i], &in, err, errsize))
@@ -481,6 +499,7 @@ bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_
 void board_stop(struct vm *vm)
 {
 	board_drives_stop(&vm->board->drives);
+	board_isa_stop(&vm->board->isa);
 }
 
 void board_fini(struct vm *vm)
@@ -492,6 +511,7 @@ void board_fini(struct vm *vm)
 		chardev_close(b->serial[i]);
 	chardev_close(b->debugcon_chr);
 	board_drives_fini(&b->drives);
+	board_isa_fini(&b->isa);
 	fw_cfg_fini(&b->fw_cfg);
 	video_fini(b->video);
 	free(b);
@@ -511,7 +531,8 @@ void board_power_button(struct vm *vm)
 
 struct blockdev *board_blockdev(struct vm *vm, u32 n)
 {
-	return n < BOARD_IDE_DRIVES ? vm->board->drives.blk[n] : NULL;
+	struct board *b = vm->board;
+	return n < BOARD_IDE_DRIVES ? b->drives.blk[n] : n < BOARD_DRIVES ? b->isa.blk[n - BOARD_IDE_DRIVES] : NULL;
 }
 
 struct device *board_devices(struct vm *vm)
