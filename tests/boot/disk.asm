@@ -7,6 +7,7 @@
 PORT	equ	0x501
 BUF	equ	0x1000			; segment
 COUNT	equ	100			; sectors at once
+THERE	equ	140000			; what is written, from here on
 
 	jmp	0:start
 start:	xor	ax, ax
@@ -67,7 +68,7 @@ start:	xor	ax, ax
 	mov	ax, 0x5a5a
 	cld
 	rep	stosw
-	mov	dword [lba], 2000
+	mov	dword [lba], THERE
 	mov	word [count], COUNT
 	mov	ax, 0x4300
 	call	packet
@@ -83,7 +84,7 @@ start:	xor	ax, ax
 	mov	eax, 0x5a5a5a5a
 	cmp	byte [mode], 0
 	je	same
-	mov	eax, 2000
+	mov	eax, THERE
 same:	cmp	eax, [es:0]
 	jne	fail
 	mov	bl, 16

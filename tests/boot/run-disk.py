@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""run-disk.py - disks through the BIOS: a boot sector of our own reads, writes and is refused; images in use; images that are none.
+"""run-disk.py - disks through the BIOS: a boot sector of our own reads, writes and is refused; a full disk; images in use; images that
+are none.
 
 usage: run-disk.py
 
@@ -7,15 +8,21 @@ Prints a line for each case. Needs nasm and SeaBIOS.
 """
 import fcntl
 import os
+import resource
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 RINGFENCE = os.environ.get('RINGFENCE', './ringfence')
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECTORS = 20000
+NEAR = 20000            # sectors with a number, from the start and from FAR on
+FAR = 140000
+COUNT = 100
+SECTORS = 160000
+LIMIT = 68 << 20        # bytes: more than the machine's memory, less than FAR
 PORT = '0x501'
 GOOD = 16 * 2 + 1       # what the boot sector writes to the exit port when all is well
 STEPS = ('nothing', 'extended read', 'its data', 'geometry', 'read by CHS', 'its data', 'write', 'reading back')
@@ -34,27 +41,80 @@ def ringfence(*options):
     return done.returncode, done.stdout.strip()
 
 
+def numbered(first, count):
+    return b''.join(struct.pack('<I', n) + bytes(508) for n in range(first, first + count))
+
+
 def make(path, boot, mode):
-    data = bytearray(b''.join(struct.pack('<I', n) + bytes(508) for n in range(SECTORS)))
-    data[:512] = boot
-    data[504] = mode
     with open(path, 'wb') as f:
-        f.write(data)
-    return data
+        f.truncate(SECTORS * 512)
+        f.write(numbered(0, NEAR))
+        f.seek(FAR * 512)
+        f.write(numbered(FAR, COUNT))
+        f.seek(0)
+        f.write(boot[:504] + bytes([mode]) + boot[505:])
+
+
+def check(path, mode):
+    """What the boot sector was to write is there, and beside it nothing has changed."""
+    with open(path, 'rb') as f:
+        f.seek(512)
+        if f.read((NEAR - 1) * 512) != numbered(1, NEAR - 1):
+            raise Failure('sectors near the start have changed')
+        f.seek((FAR - 1) * 512)
+        far = numbered(FAR, COUNT) if mode else b'\x5a' * (COUNT * 512)
+        if f.read((COUNT + 2) * 512) != bytes(512) + far + bytes(512):
+            raise Failure('what was written is not in the image, or more than that')
+
+
+def good(status, text):
+    if status != GOOD:
+        step = STEPS[status // 2] if status % 2 and status // 2 < len(STEPS) else 'status %d' % status
+        raise Failure('failed at: %s; %s' % (step, text[-200:]))
 
 
 def boots(work, boot, options, mode):
     path = os.path.join(work, 'disk.img')
-    data = make(path, boot, mode)
-    status, text = ringfence('--disk', path + options)
-    if status != GOOD:
-        step = STEPS[status // 2] if status % 2 and status // 2 < len(STEPS) else 'status %d' % status
-        raise Failure('failed at: %s; %s' % (step, text[-200:]))
-    if not mode:
-        data[2000 * 512:2100 * 512] = b'\x5a' * (100 * 512)
-    with open(path, 'rb') as f:
-        if f.read() != data:
-            raise Failure('the image is not what it should be now')
+    make(path, boot, mode)
+    good(*ringfence('--disk', path + options))
+    check(path, mode)
+
+
+def ctl(work, *words):
+    done = subprocess.run([RINGFENCE, 'ctl', 'full', *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
+                          env=dict(os.environ, XDG_RUNTIME_DIR=work))
+    return done.stdout
+
+
+def wait_paused(work, path):
+    end = time.monotonic() + 30
+    while 'cannot be written: File too large' not in ctl(work, 'query-status'):
+        if time.monotonic() > end:
+            raise Failure('it does not pause: ' + ctl(work, 'query-status')[-200:])
+        time.sleep(0.05)
+
+
+def host_full(work, boot):
+    """The host refuses a write; the machine pauses, again when nothing has changed, and goes on when there is room."""
+    path = os.path.join(work, 'disk.img')
+    make(path, boot, 0)
+    command = [RINGFENCE, 'run', '--display', 'none', '--debug-exit', PORT, '--name', 'full', '-m', '16', '--disk', path]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               env=dict(os.environ, XDG_RUNTIME_DIR=work),
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY)))
+    try:
+        wait_paused(work, path)
+        ctl(work, 'cont')
+        wait_paused(work, path)
+        check(path, 1)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        ctl(work, 'cont')
+        good(process.wait(30), process.stdout.read())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    check(path, 0)
 
 
 def in_use(work, boot):
@@ -107,6 +167,7 @@ def main():
             'reads and writes': lambda: boots(work, boot, '', 0),
             'a second disk is not the first': lambda: boots(work, boot, ',unit=3', 0),
             'a read-only disk refuses': lambda: boots(work, boot, ',readonly', 1),
+            'a full host disk': lambda: host_full(work, boot),
             'images in use': lambda: in_use(work, boot),
             'no images': lambda: no_image(work, boot),
         }
