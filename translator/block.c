@@ -9,6 +9,11 @@
  *
  * In 64-bit code the sum is made in 64 bits, with the constant in r9.
  *
+ * Where a page's code is written again and again (codepage.c), the body begins with a comparison of the block's bytes with those that
+ * it was made from, eight at a time and without touching the flags:
+ *                 mov r10, bytes; mov rcx, [r10]; mov r9, -made_from; lea rcx, [rcx + r9]; jrcxz same; jmp stale; same: ...
+ * Such a block ends behind an instruction that may write memory, since that may change what follows.
+ *
  * A block ends at a control transfer, at the page's end, or after max_insns instructions. An instruction that crosses into the
  * next page is a block of its own.
  */
@@ -17,7 +22,7 @@
 
 #define BLOCK_ROOM (256u * 1024)	/* host code of the largest block */
 
-struct run { int n; u32 len, len2; gpa_t gpa2; };
+struct run { int n; u32 len, len2; gpa_t gpa2; const u8 *bytes2; };
 
 static bool ends_block(const struct insn *i) { return rules[i->rule].flow == FLOW_END; }
 
@@ -43,6 +48,7 @@ static enum decode_status decode_crossing(struct translator *tr, struct insn *i,
 
 	if (!more)
 		return DECODE_UD;
+	r->bytes2 = more;
 	memcpy(buf, bytes, avail);
 	memcpy(buf + avail, more, 15 - avail);
 	st = insn_decode(tr->dec, i, buf, 15, eip, cs->mode);
@@ -56,7 +62,22 @@ static bool cs_limit_ok(const struct cpu_state *cs, u64 eip, u32 len)
 	return !(cs->mode & MK_CS_ODD) || eip + len - 1 <= cs->seg[S_CS].limit;
 }
 
-static struct run decode_run(struct translator *tr, u64 eip, const u8 *bytes, u32 avail, int max)
+/* Could it change the code behind it? */
+static bool may_write(const struct insn *i)
+{
+	switch (i->rule) {
+	case RULE_IDENT: case RULE_BT:
+		return i->mem_wr;
+	case RULE_MOV: case RULE_POP:
+		return i->mem_wr || i->op[0].kind != OPK_GPR;
+	case RULE_LEA: case RULE_NOP: case RULE_FENCE: case RULE_JCC: case RULE_XLAT: case RULE_LEAVE: case RULE_CLI: case RULE_CLD:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static struct run decode_run(struct translator *tr, u64 eip, const u8 *bytes, u32 avail, int max, bool checked)
 {
 	struct run r = { 0 };
 	u32 off = 0;
@@ -83,18 +104,54 @@ static struct run decode_run(struct translator *tr, u64 eip, const u8 *bytes, u3
 		}
 		apply_features(tr, i);
 		r.n++;
-		off += i->len;
-		if (ends_block(i) || i->rule == RULE_UNKNOWN || r.len2)
+		off += st == DECODE_UD ? 15 : i->len;	/* any of the bytes may have made it undefined */
+		if (ends_block(i) || i->rule == RULE_UNKNOWN || r.len2 || (checked && may_write(i)))
 			break;
 	}
 	r.len = off < avail ? off : avail;
 	return r;
 }
 
-static void emit_entry(struct tctx *t)
+/* Leaves if the n bytes at `bytes`, which stay there as long as the block, are not what they are now. */
+static void emit_check(struct tctx *t, const u8 *bytes, u32 n, const u8 *stale)
 {
 	struct emit *e = &t->e;
-	u8 *ok;
+
+	if (n)
+		em_mov_ri(e, R10, (u64)(uintptr_t)bytes);
+	for (u32 off = 0, size; off < n; off += size) {
+		u64 now = 0;
+		u8 *same;
+
+		size = n - off >= 8 ? 8 : n - off >= 4 ? 4 : n - off >= 2 ? 2 : 1;
+		memcpy(&now, bytes + off, size);
+		if (size >= 4)
+			em_load(e, size == 8, RCX, HM(R10, (s32)off));
+		else
+			em_rm(e, 0, size == 2 ? 0x0fb7 : 0x0fb6, RCX, HM(R10, (s32)off));
+		em_mov_ri(e, R9, -now);
+		em_lea(e, 1, RCX, HMX(RCX, R9, 1, 0));
+		same = em_jrcxz(e);
+		em_jmp(e, stale);
+		em_here8(e, same);
+	}
+}
+
+/* The way out of emit_check(). */
+static u8 *emit_stale(struct tctx *t)
+{
+	u8 *stale = t->e.p;
+
+	em_mov_ri(&t->e, RCX, (u64)(uintptr_t)t->b);
+	em_jmp(&t->e, t->tr->stub.exit_stale);
+	return stale;
+}
+
+/* Returns emit_stale()'s code, for a block that checks itself. */
+static u8 *emit_entry(struct tctx *t)
+{
+	struct emit *e = &t->e;
+	u8 *ok, *stale = NULL;
 
 	em_load(e, 0, RCX, ST(go));
 	em_load(e, 0, R9, ST(mode_id));
@@ -110,10 +167,13 @@ static void emit_entry(struct tctx *t)
 		ok = em_jecxz(e);
 	}
 	em_jmp(e, t->tr->stub.ibt_miss);
+	if (t->b->checked)
+		stale = emit_stale(t);
 	for (int k = 0; k < EARLY_SLOTS * JMP_BYTES; k++)
 		em8(e, 0xcc);
 	t->b->body = e->p;
 	em_here8(e, ok);
+	return stale;
 }
 
 static void map_insn(struct tctx *t)
@@ -149,8 +209,10 @@ static void emit_insns(struct tctx *t)
 /* One attempt with at most `max` instructions. NULL: too much for the tables, try fewer. */
 static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t gpa, const u8 *bytes, int max)
 {
-	struct run r = decode_run(tr, eip, bytes, PAGE_SIZE - (gpa & PAGE_MASK), max);
+	bool checked = codepage_checked(tr, gpa);
+	struct run r = decode_run(tr, eip, bytes, PAGE_SIZE - (gpa & PAGE_MASK), max, checked);
 	struct blk *b = calloc(1, sizeof *b);
+	u8 *stale;
 
 	bug_on(!b, "out of memory for a block");
 	memset(t, 0, offsetof(struct tctx, cold));
@@ -170,7 +232,12 @@ static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t
 	b->len = r.len;
 	b->len2 = r.len2;
 	b->ninsns = r.n;
-	emit_entry(t);
+	b->checked = checked || (r.len2 && codepage_checked(tr, r.gpa2));
+	stale = emit_entry(t);
+	if (b->checked) {
+		emit_check(t, bytes, r.len, stale);
+		emit_check(t, r.bytes2, r.len2, stale);
+	}
 	emit_insns(t);
 	cold_emit(t);
 	exit_stubs(t);

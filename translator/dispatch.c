@@ -44,6 +44,8 @@ static struct blk *find_or_make(struct translator *tr)
 	struct blk *b;
 
 	tr_fpu_save(cs);
+	if (unlikely(tr->thrashed))
+		codepage_turn(tr);
 	tr->stats.lookups++;
 	bytes = tr->ops->fetch(cs, code_linear(cs, cs->rip), &gpa, false);
 	if (!bytes) {
@@ -73,6 +75,22 @@ static const u8 *after_link(struct translator *tr)
 	return b->body;
 }
 
+/* The block at cs->rip in place of one that found its bytes changed. */
+static struct blk *after_stale(struct translator *tr, struct blk *old)
+{
+	bool in_ibt = old->in_ibt;
+	struct blk *b;
+
+	tr_fpu_save(tr->cs);
+	tr->stats.stale_blocks++;
+	if (!old->dead)
+		blk_remove(tr, old);
+	b = find_or_make(tr);
+	if (in_ibt)
+		ibt_set(tr, tr->cs->half, b);
+	return b;
+}
+
 static enum tr_exit run(struct translator *tr)
 {
 	struct cpu_state *cs = tr->cs;
@@ -87,7 +105,7 @@ static enum tr_exit run(struct translator *tr)
 	for (;;) {
 		tr->stats.dispatches++;
 		tr->stub.enter(cs, target);
-		if (step && cs->exit_info != EX_MISS)
+		if (step && cs->exit_info != EX_MISS && cs->exit_info != EX_STALE)
 			return TR_EXIT_STEP;
 		switch (cs->exit_info) {
 		case EX_LINK:
@@ -107,7 +125,17 @@ static enum tr_exit run(struct translator *tr)
 			target = b->body;
 			break;
 		}
+		case EX_STALE:
+			cs->rip = ((struct blk *)(uintptr_t)cs->exit_arg)->eip;
+			if (!cs->go)
+				return TR_EXIT_PEND;
+			target = after_stale(tr, (struct blk *)(uintptr_t)cs->exit_arg)->body;
+			break;
 		case EX_AGAIN:
+			if (unlikely(tr->thrashed)) {
+				tr_fpu_save(cs);
+				codepage_turn(tr);
+			}
 			if (!cs->go || cs->inhibit || cs->halted || (cs->mode & MK_STEP))
 				return TR_EXIT_AGAIN;
 			set_mode_id(tr);

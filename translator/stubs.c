@@ -114,6 +114,10 @@ static void gen_exits(struct translator *tr, struct emit *e)
 	em_store(e, 1, ST(exit_arg), RCX);
 	em_mov_ri(e, RCX, EX_GROUP);
 	em_jmp(e, leave);
+	tr->stub.exit_stale = e->p;
+	em_store(e, 1, ST(exit_arg), RCX);
+	em_mov_ri(e, RCX, EX_STALE);
+	em_jmp(e, leave);
 	tr->stub.ibt_miss = e->p;
 	em_store(e, 1, ST(rip), R8);
 	em_mov_ri(e, RCX, EX_MISS);

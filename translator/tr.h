@@ -39,6 +39,7 @@ struct blk {
 	u16 len, len2;			/* guest bytes in the first and in the second page */
 	u8 unit;
 	bool dead;
+	bool checked;			/* compares its bytes at entry: codepage.c */
 	bool in_ibt;			/* may stand in an indirect branch table */
 	u8 nlinks;
 	u8 group_fails;
@@ -60,11 +61,11 @@ struct unit {
 
 
 
-enum exit_reason { EX_AGAIN, EX_LINK, EX_MISS, EX_PEND, EX_STEP, EX_SHADOW, EX_GROUP };
+enum exit_reason { EX_AGAIN, EX_LINK, EX_MISS, EX_PEND, EX_STEP, EX_SHADOW, EX_GROUP, EX_STALE };
 
 struct stubs {
 	void (*enter)(struct cpu_state *cs, const void *target);
-	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow, *exit_group;
+	u8 *exit_link, *ibt_miss, *exit_again, *exit_pend, *exit_step, *exit_shadow, *exit_group, *exit_stale;
 	u8 *mem, *mem_try, *commit, *commit_stay, *fpu_load, *get_eflags;
 	u8 *misaligned[2][2];		/* [2 or 4 bytes][read, write] */
 	u8 *callout[CO_MAX];
@@ -83,6 +84,7 @@ struct translator {
 	u32 cur_unit;
 	struct blk *hash[1u << BLK_HASH_BITS];
 	struct page_table *page_table;
+	gpa_t thrashed;			/* page whose blocks shall check themselves from now on, with bit 0 set; 0: none */
 	u8 *half[TR_MAX_HALVES];
 	u32 nhalves;
 	struct { u64 base; u32 limit; } cs_ids[TR_CS_IDS];
@@ -140,6 +142,8 @@ bool codepage_init(struct translator *tr);
 void codepage_fini(struct translator *tr);
 void codepage_add(struct translator *tr, struct blk *b);
 void codepage_del(struct translator *tr, struct blk *b);
+bool codepage_checked(struct translator *tr, gpa_t gpa);	/* must blocks of this page check themselves? */
+void codepage_turn(struct translator *tr);		/* makes tr->thrashed such a page; not while translated code runs */
 /* ibt.c */
 void ibt_set(struct translator *tr, u8 *half, struct blk *b);
 void ibt_drop(struct translator *tr, struct blk *b);

@@ -4,7 +4,14 @@
 
 CODE equ PAGES + 0x8000		; a page of its own for made code
 
+; Twice: code written often turns to self-checking blocks, so the second time the same is seen to be right with them.
 main:
+	call changes
+	mov byte [changes.callee + 2], 1
+	call changes
+	ret
+
+changes:
 	; the instruction behind the store
 	mov ebx, 0
 	mov byte [.next + 1], 0x22
@@ -24,17 +31,6 @@ main:
 	jne .self
 	EQUAL "store over itself", [.self_count], 1
 	mov dword [.self], 0x90901089	; mov [eax], edx
-
-	; a loop whose body changes every time round
-	xor eax, eax
-	mov ecx, 50
-.loop:	mov [.add + 1], cl
-.add:	add al, 0
-	movzx eax, al
-	add [.sum], eax
-	xor eax, eax
-	loop .loop
-	EQUAL "loop body", [.sum], 50 * 51 / 2
 
 	; a function on another page, rewritten and called in turn
 	mov ebp, 20
@@ -64,14 +60,6 @@ main:
 	mov eax, CODE + 0xffe
 	call eax
 	EQUAL "second page changed", eax, 0x120034
-
-	; data beside code: written often, must stay right
-	mov ecx, 20000
-.beside:
-	inc dword [.data]
-	mov eax, [.data]
-	loop .beside
-	EQUAL "data beside code", eax, 20000
 
 	; REP MOVSB over code that has run
 	mov esi, .template1
@@ -177,6 +165,45 @@ main:
 	mov eax, cr0
 	and eax, 0x7fffffff
 	mov cr0, eax
+
+	; a loop whose body changes every time round
+	xor eax, eax
+	mov [.sum], eax
+	mov ecx, 50
+.loop:	mov [.add + 1], cl
+.add:	add al, 0
+	movzx eax, al
+	add [.sum], eax
+	xor eax, eax
+	loop .loop
+	EQUAL "loop body", [.sum], 50 * 51 / 2
+
+	; the second byte of an undefined opcode
+	mov ecx, 40
+.undefined:
+	mov word [CODE + 0x200], 0xff0f	; ud0
+	mov byte [CODE + 0x202], 0xc0
+	mov eax, CODE + 0x200
+	ARM .undefined_back
+	call eax
+.undefined_back:
+	mov word [CODE + 0x201], 0xc3a2	; cpuid; ret
+	pushad
+	mov eax, CODE + 0x200
+	call eax
+	popad
+	loop .undefined
+	EQUAL "undefined opcode becomes another", ecx, 0
+
+	; data beside code: written often, must stay right
+	mov ecx, 20000
+	mov dword [.data], 0
+.beside:
+	inc dword [.data]
+	mov eax, [.data]
+	loop .beside
+	EQUAL "data beside code", eax, 20000
+
 	ret
 
 .install:
