@@ -24,20 +24,21 @@ struct happening {
 	bool down;
 	int dx, dy, dz;
 };
+struct stroke { u8 usage, modifiers; };
 struct input {
 	struct vm *vm;
 	pthread_mutex_t lock;
 	struct happening ring[RING];
 	u32 head, count;
 	bool posted;			/* the vCPU thread knows that the ring or the text is not empty */
-	char *text;			/* INPUT_TEXT_MAX bytes, a ring */
+	struct stroke *text;		/* INPUT_TEXT_MAX of them, a ring */
 	u32 text_head, text_count;
 
 	struct input_sink sink;
 	u8 down[32];			/* bit per usage */
 	u8 buttons;
 	struct timer typing;
-	int phase;			/* of the character: which of its strokes is next */
+	int phase;			/* of the stroke: modifiers, press, release, modifiers again */
 	u8 leds;			/* atomic */
 };
 
@@ -47,7 +48,6 @@ static const struct key_row keys[] = {
 #include "devices/keys.def"
 #undef KEY
 };
-enum { USAGE_SHIFT = 0xe1 };
 
 u8 input_key_by_name(const char *name)
 {
@@ -112,20 +112,27 @@ static void deliver(struct input *in, const struct happening *h)
 	}
 }
 
-/* One stroke of the first character that waits: shift, press, release, shift again. */
-static void type_stroke(struct input *in, char c)
+static void send_modifiers(struct input *in, u8 modifiers, bool down)
 {
-	const struct key_row *key = key_of_char(c);
-	bool shifted = key->plain != c && key->shifted == c;
-	if (in->phase == 0 && !shifted)
+	static const struct { u8 bit, usage; } held[] = { { INPUT_CTRL, 0xe0 }, { INPUT_SHIFT, 0xe1 }, { INPUT_ALT, 0xe2 } };
+	for (u32 i = 0; i < ARRAY_SIZE(held); i++)
+		if (modifiers & held[i].bit)
+			send_key(in, held[i].usage, down);
+}
+
+/* One phase of the first stroke that waits. */
+static void type_stroke(struct input *in)
+{
+	struct stroke s = in->text[in->text_head];
+	if (in->phase == 0 && !s.modifiers)
 		in->phase = 1;
 	switch (in->phase++) {
-	case 0: send_key(in, USAGE_SHIFT, true); break;
-	case 1: send_key(in, key->usage, true); break;
-	case 2: send_key(in, key->usage, false); break;
-	case 3: send_key(in, USAGE_SHIFT, false); break;
+	case 0: send_modifiers(in, s.modifiers, true); break;
+	case 1: send_key(in, s.usage, true); break;
+	case 2: send_key(in, s.usage, false); break;
+	case 3: send_modifiers(in, s.modifiers, false); break;
 	}
-	if (in->phase < (shifted ? 4 : 3))
+	if (in->phase < (s.modifiers ? 4 : 3))
 		return;
 	in->phase = 0;
 	in->text_head = (in->text_head + 1) % INPUT_TEXT_MAX;
@@ -138,7 +145,7 @@ static void typing_due(void *arg, u64 now)
 	pthread_mutex_lock(&in->lock);
 	if (in->text_count) {
 		if (!in->sink.idle || in->sink.idle(in->sink.kbd_dev))
-			type_stroke(in, in->text[in->text_head]);
+			type_stroke(in);
 		timer_arm(&in->typing, now + STROKE_NS);
 	}
 	pthread_mutex_unlock(&in->lock);
@@ -220,6 +227,38 @@ void input_mouse(struct input *in, int dx, int dy, int dz, u8 buttons)
 	put(in, &(struct happening){ .kind = MOUSE, .dx = within(dx), .dy = within(dy), .dz = within(dz), .buttons = buttons });
 }
 
+static struct stroke stroke_of_char(char c)
+{
+	const struct key_row *key = key_of_char(c);
+	if (!key)
+		return (struct stroke){ 0, 0 };
+	return (struct stroke){ key->usage, key->plain != c && key->shifted == c ? INPUT_SHIFT : 0 };
+}
+
+/* Locked; there is room. */
+static void put_stroke(struct input *in, struct stroke s)
+{
+	in->text[(in->text_head + in->text_count++) % INPUT_TEXT_MAX] = s;
+}
+
+bool input_press(struct input *in, u8 usage, u8 modifiers)
+{
+	pthread_mutex_lock(&in->lock);
+	bool good = usage && in->text_count < INPUT_TEXT_MAX;
+	if (good) {
+		put_stroke(in, (struct stroke){ usage, modifiers });
+		wake(in);
+	}
+	pthread_mutex_unlock(&in->lock);
+	return good;
+}
+
+bool input_press_char(struct input *in, char c, u8 modifiers)
+{
+	struct stroke s = stroke_of_char(c);
+	return input_press(in, s.usage, s.modifiers | modifiers);
+}
+
 const char *input_type(struct input *in, const char *text)
 {
 	const char *bad = text;
@@ -232,7 +271,7 @@ const char *input_type(struct input *in, const char *text)
 		bad = text + INPUT_TEXT_MAX - in->text_count;
 	} else {
 		for (bad = text; *bad; bad++)
-			in->text[(in->text_head + in->text_count++) % INPUT_TEXT_MAX] = *bad;
+			put_stroke(in, stroke_of_char(*bad));
 		bad = NULL;
 		wake(in);
 	}
@@ -250,7 +289,7 @@ void input_sink(struct input *in, const struct input_sink *sink)
 struct input *input_init(struct vm *vm)
 {
 	struct input *in = calloc(1, sizeof(*in));
-	char *text = malloc(INPUT_TEXT_MAX);
+	struct stroke *text = calloc(INPUT_TEXT_MAX, sizeof(*text));
 	if (!in || !text) {
 		free(in);
 		free(text);

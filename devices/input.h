@@ -35,6 +35,13 @@ void input_mouse(struct input *in, int dx, int dy, int dz, u8 buttons);
  */
 #define INPUT_TEXT_MAX 65536
 const char *input_type(struct input *in, const char *text);
+/*
+ * A key pressed and released at the same pace, behind what waits to be typed, with some of these held.
+ * False: no such key, or too much waits.
+ */
+enum { INPUT_CTRL = 1, INPUT_SHIFT = 2, INPUT_ALT = 4 };
+bool input_press(struct input *in, u8 usage, u8 modifiers);
+bool input_press_char(struct input *in, char c, u8 modifiers);
 /* Key by name ("a", "ret", "f1", "ctrl", "alt", "delete", "up", names as QEMU's send-key): 0 if there is none. */
 u8 input_key_by_name(const char *name);
 /* Keyboard LEDs changed: bit 0 scroll, 1 num, 2 caps lock. vCPU thread. */

@@ -10,12 +10,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 static struct {
 	struct termios before;
 	volatile sig_atomic_t raw;
+	const char *volatile sends;
 } terminal;
 
 void tty_enter(void)
@@ -35,12 +37,21 @@ void tty_enter(void)
 void tty_leave(void)
 {
 	int keep = errno;
+	const char *text = terminal.sends;
+	terminal.sends = NULL;
+	if (text && write(STDOUT_FILENO, text, strlen(text)) < 0)
+		keep = errno;
 	if (terminal.raw) {
 		terminal.raw = 0;
 		while (tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before) && errno == EINTR)
 			;
 	}
 	errno = keep;
+}
+
+void tty_leave_sends(const char *text)
+{
+	terminal.sends = text;
 }
 
 static void crashed(int sig)

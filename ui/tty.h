@@ -11,6 +11,8 @@
 void tty_enter(void);
 /* Async-signal-safe: the engine's handler of fatal signals calls it as well. */
 void tty_leave(void);
+/* What tty_leave() sends to the terminal, once, besides: a full-screen display's way back. NULL: nothing. Not copied. */
+void tty_leave_sends(const char *text);
 /* Fatal signals (SIGSEGV, SIGABRT ...) put the terminal back and then do what they did before. To be called before the
  * engine installs its handlers, which pass on what is not theirs. */
 void tty_catch_crashes(void);

@@ -33,7 +33,7 @@ BOARD_FILE = re.compile(r'devices/board_\w+\.[ch]')
 BOARD_SEES = ('devices/emulated', 'devices/pv')
 
 # One foreign library, one file: its header may be included by one file of the program.
-FOREIGN = ('Zydis/', 'capstone/', 'zlib.h', 'slirp/', 'SDL', 'png', 'jansson.h')
+FOREIGN = ('Zydis/', 'capstone/', 'zlib.h', 'slirp/', 'SDL', 'png', 'jansson.h', 'curses.h')
 
 LONGEST_LINE = 140
 LONGEST_FILE = 1000

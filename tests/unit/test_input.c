@@ -152,6 +152,24 @@ static void test_type(void **state)
 	assert_ptr_equal(input_type(in, much), much + INPUT_TEXT_MAX - 95);
 }
 
+static void test_press(void **state)
+{
+	static const struct { u8 usage; bool down; } want[] = {
+		{ 4, true }, { 4, false }, { 0xe0, true }, { 0xe2, true }, { 0x4c, true }, { 0x4c, false }, { 0xe0, false }, { 0xe2, false },
+		{ 0xe1, true }, { 0xe2, true }, { 5, true }, { 5, false }, { 0xe1, false }, { 0xe2, false },
+	};
+	assert_false(input_press(in, 0, 0));
+	assert_false(input_press_char(in, '\x01', 0));
+	assert_null(input_type(in, "a"));
+	assert_true(input_press(in, input_key_by_name("delete"), INPUT_CTRL | INPUT_ALT));
+	assert_true(input_press_char(in, 'B', INPUT_ALT));
+	run_posted();
+	fake_advance(*state, 1000000000);
+	assert_int_equal(seen.n, ARRAY_SIZE(want));
+	for (u32 i = 0; i < ARRAY_SIZE(want); i++)
+		assert_true(seen.usage[i] == want[i].usage && seen.down[i] == want[i].down);
+}
+
 static void test_leds(void **state)
 {
 	input_leds(in, 5);
@@ -161,6 +179,7 @@ static void test_leds(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_names), T(test_keys), T(test_mouse), T(test_overflow), T(test_type), T(test_leds) };
+	const struct CMUnitTest tests[] = { T(test_names), T(test_keys), T(test_mouse), T(test_overflow), T(test_type), T(test_press),
+					    T(test_leds) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
