@@ -20,6 +20,10 @@ static void control_write(void *dev, u32 offset, u32 value, int size) { ide_writ
 static const struct bus_ops command_ops = { command_read, command_write, 4 };
 static const struct bus_ops control_ops = { control_read, control_write, 1 };
 
+static u32 data_read(void *dev, void *buf, int size, u32 n) { return ide_read_data(dev, buf, size, n); }
+static u32 data_write(void *dev, const void *buf, int size, u32 n) { return ide_write_data(dev, buf, size, n); }
+static const struct bus_stream data_stream = { data_read, data_write };
+
 static bool attach(struct board_drives *d, struct vm *vm, int n, const struct board_drive *drive, char *err, size_t errsize)
 {
 	bool cd = drive->kind == BOARD_CDROM;
@@ -48,6 +52,7 @@ bool board_drives_init(struct board_drives *d, struct vm *vm, const struct board
 		if (!bus_add_io(vm, channels[i].id, channels[i].command, 8, &command_ops, &d->channel[i]) ||
 		    !bus_add_io(vm, channels[i].id, channels[i].control, 1, &control_ops, &d->channel[i]))
 			return false;
+		bus_set_stream(vm, channels[i].command, &data_stream);
 	}
 	piix_ide_init(&d->pci, vm, "piix_ide", &d->channel[0], &d->channel[1]);
 	for (int n = 0; n < BOARD_IDE_DRIVES; n++)

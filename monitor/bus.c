@@ -20,6 +20,8 @@ struct range {
 	u64 first, len;
 	const struct bus_ops *ops;
 	void *dev;
+	const struct bus_stream *stream;	/* of the port stream_at; NULL: none */
+	u64 stream_at;
 };
 
 struct bus {
@@ -66,7 +68,7 @@ bool bus_add_io(struct vm *vm, const char *name, u16 first, u32 count, const str
 	for (u32 p = first; p < first + count; p++)
 		if (bus->port[p])
 			return refuse(vm, "ports", name, first, count, &bus->io[bus->port[p]]);
-	bus->io[slot] = (struct range){ name, first, count, ops, dev };
+	bus->io[slot] = (struct range){ .name = name, .first = first, .len = count, .ops = ops, .dev = dev };
 	memset(bus->port + first, slot, count);
 	return true;
 }
@@ -107,7 +109,7 @@ bool bus_add_mmio(struct vm *vm, const char *name, gpa_t first, u64 len, const s
 	if (at < bus->mmio_count && bus->mmio[at].first <= first + len - 1)
 		return refuse(vm, "addresses", name, first, len, &bus->mmio[at]);
 	memmove(&bus->mmio[at + 1], &bus->mmio[at], (size_t)(bus->mmio_count - at) * sizeof(bus->mmio[0]));
-	bus->mmio[at] = (struct range){ name, first, len, ops, dev };
+	bus->mmio[at] = (struct range){ .name = name, .first = first, .len = len, .ops = ops, .dev = dev };
 	bus->mmio_count++;
 	mark_pages(vm, first, len, MEM_NONE, MEM_MMIO);
 	return true;
@@ -224,4 +226,37 @@ void bus_mmio_write(struct vm *vm, gpa_t gpa, u32 value, int size)
 	vm->activity++;
 	vm_trace(vm, TRACE_IO, "mmio write %llx size %d = %x\n", (unsigned long long)gpa, size, value & size_mask(size));
 	bus_write(vm->bus, find_mmio, gpa, value, size);
+}
+
+/* --- streams --- */
+
+void bus_set_stream(struct vm *vm, u16 port, const struct bus_stream *s)
+{
+	struct range *r = &vm->bus->io[vm->bus->port[port]];
+
+	bug_on(!r->len, "a stream at port %x, where nobody is", port);
+	r->stream = s;
+	r->stream_at = port;
+}
+
+/* With a trace of accesses asked for, each is to be seen. */
+static const struct range *find_stream(struct vm *vm, u16 port)
+{
+	const struct range *r = find_io(vm->bus, port);
+
+	return r && r->stream && r->stream_at == port && !(vm->trace & TRACE_IO) ? r : NULL;
+}
+
+u32 bus_stream_read(struct vm *vm, u16 port, void *buf, int size, u32 n)
+{
+	const struct range *r = find_stream(vm, port);
+
+	return r && r->stream->read ? r->stream->read(r->dev, buf, size, n) : 0;
+}
+
+u32 bus_stream_write(struct vm *vm, u16 port, const void *buf, int size, u32 n)
+{
+	const struct range *r = find_stream(vm, port);
+
+	return r && r->stream->write ? r->stream->write(r->dev, buf, size, n) : 0;
 }

@@ -400,12 +400,29 @@ static u32 scas_step(struct cpu_state *cs, struct string *s, u32 want)
 	return compared(s, 1, value, read_one(cs, s, S_ES, off));
 }
 
-/* --- INS, OUTS: the memory side is checked before the port is touched --- */
+/*
+ * --- INS, OUTS: the memory side is checked before the port is touched ---
+ * Ports with a stream (bus.h) move a run at once, if nobody waits for the access with a breakpoint.
+ */
+
+static bool may_stream(struct cpu_state *cs, const struct string *s)
+{
+	return s->step > 0 && !(cs->eflags_sys & FL_TF) && !watch_io(cs, cs->gpr[R_EDX] & 0xffff, s->size);
+}
+
 static u32 ins_step(struct cpu_state *cs, struct string *s, u32 want)
 {
-	u32 off = dst_off(cs, s), value;
-	gla_t lin = cs->seg[S_ES].base + off;
+	const struct cpu_seg *to = &cs->seg[S_ES];
+	u32 off = dst_off(cs, s), value, done;
+	gla_t lin = to->base + off;
+	u32 n = may_stream(cs, s) ? run_length(s, to, to->wlim1, off, want) : 0;
+	u8 *p = n > 1 ? host_for_write(cs, s, lin) : NULL;
 
+	done = p ? bus_stream_read(vcpu_of(cs)->vm, (u16)cs->gpr[R_EDX], p, (int)s->size, n) : 0;
+	if (done) {
+		s->slow = false;
+		return done;
+	}
 	s->slow = true;
 	seg_check(cs, S_ES, off, s->size, true);
 	acc_probe_write(cs, lin, s->size, s->acc);
@@ -417,8 +434,17 @@ static u32 ins_step(struct cpu_state *cs, struct string *s, u32 want)
 
 static u32 outs_step(struct cpu_state *cs, struct string *s, u32 want)
 {
-	u32 value = read_one(cs, s, s->seg, src_off(cs, s));
+	const struct cpu_seg *from = &cs->seg[s->seg];
+	u32 off = src_off(cs, s), value, done;
+	u32 n = may_stream(cs, s) ? run_length(s, from, from->rlim1, off, want) : 0;
+	u8 *p = n > 1 ? host_for_read(cs, s, from->base + off) : NULL;
 
+	done = p ? bus_stream_write(vcpu_of(cs)->vm, (u16)cs->gpr[R_EDX], p, (int)s->size, n) : 0;
+	if (done) {
+		s->slow = false;
+		return done;
+	}
+	value = read_one(cs, s, s->seg, off);
 	bus_io_write(vcpu_of(cs)->vm, (u16)cs->gpr[R_EDX], value, (int)s->size);
 	watch_hit(cs, watch_io(cs, cs->gpr[R_EDX] & 0xffff, s->size));
 	return 1;

@@ -300,6 +300,33 @@ static void data_write(struct ide_channel *c, u32 value, int size)
 		block_done(c);
 }
 
+/* Whole elements only; the rest, and a port that gives nothing, are for the functions above. */
+u32 ide_read_data(struct ide_channel *c, void *buf, int size, u32 n)
+{
+	if (size == 1 || !at_port(c, IDE_PIO_IN))
+		return 0;
+	u32 room = (c->end - c->pos) / (u32)size;
+	n = n < room ? n : room;
+	memcpy(buf, c->data + c->pos, n * (u32)size);
+	c->pos += n * (u32)size;
+	if (c->pos >= c->end)
+		block_done(c);
+	return n;
+}
+
+u32 ide_write_data(struct ide_channel *c, const void *buf, int size, u32 n)
+{
+	if (size == 1 || c->phase == IDE_PACKET_OUT || !at_port(c, IDE_PIO_OUT))
+		return 0;
+	u32 room = (c->end - c->pos) / (u32)size;
+	n = n < room ? n : room;
+	memcpy(c->data + c->pos, buf, n * (u32)size);
+	c->pos += n * (u32)size;
+	if (c->pos >= c->end)
+		block_done(c);
+	return n;
+}
+
 /* --- reset, commands --- */
 
 static void abandon(struct ide_channel *c)

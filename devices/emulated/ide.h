@@ -84,6 +84,9 @@ void ide_attach(struct ide_channel *c, int unit, enum ide_kind kind, struct bloc
 /* Command block, offset 0 (data, 2 or 4 bytes) to 7; device control block: its one register. */
 u32  ide_read(struct ide_channel *c, u32 offset, int size);
 void ide_write(struct ide_channel *c, u32 offset, u32 value, int size);
+/* n words or doublewords (size 2, 4) from or to the data port at once; returns how many: at most to the end of the DRQ block. */
+u32  ide_read_data(struct ide_channel *c, void *buf, int size, u32 n);
+u32  ide_write_data(struct ide_channel *c, const void *buf, int size, u32 n);
 u32  ide_read_alt_status(struct ide_channel *c);
 void ide_write_control(struct ide_channel *c, u8 value);
 

@@ -143,4 +143,25 @@ void bus_io_write(struct vm *vm, u16 port, u32 value, int size)
 	f->last_value = value;
 }
 
+u32 bus_stream_read(struct vm *vm, u16 port, void *buf, int size, u32 n)
+{
+	struct fake *f = (struct fake *)vm->vcpu;
+
+	n = n < f->stream ? n : f->stream;
+	memset(buf, 0x77, n * (u32)size);
+	f->streamed += n;
+	return n;
+}
+
+u32 bus_stream_write(struct vm *vm, u16 port, const void *buf, int size, u32 n)
+{
+	struct fake *f = (struct fake *)vm->vcpu;
+
+	n = n < f->stream ? n : f->stream;
+	if (n)
+		memcpy(&f->last_value, buf, 4);
+	f->streamed += n;
+	return n;
+}
+
 void vm_trace_print(const char *fmt, ...) { }

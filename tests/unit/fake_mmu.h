@@ -23,6 +23,8 @@ struct fake {
 	jmp_buf jmp;
 	int vector, error;	/* what cpu_raise() got; vector -1: nothing, -2: cpu_leave() */
 	u32 port_value, last_port, last_value, flushes;
+	u32 stream;		/* elements that a port takes or gives at once; 0: no streams */
+	u32 streamed;		/* elements that went so */
 };
 
 struct fake *fake_init(const char *model);

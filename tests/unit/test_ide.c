@@ -191,6 +191,23 @@ static void test_pio_read(void **state)
 	assert_int_equal(in(t, STATUS), READY);
 	assert_int_equal(fake_disk_count(t->disk, BLK_READ), 2 + 256 / 64);
 
+	lba28(t, 30, 2);				/* many at once: to the end of the block */
+	out(t, STATUS, 0x20);
+	assert_int_equal(ide_read_data(&t->a, buf, 1, 100), 0);
+	assert_int_equal(ide_read_data(&t->a, buf, 2, 100), 100);
+	assert_int_equal(ide_read_data(&t->a, buf + 200, 4, 1000), 78);
+	is_sector(buf, 30);
+	assert_int_equal(in(t, STATUS), READY | DRQ);
+	assert_int_equal(ide_read_data(&t->a, buf, 2, 256), 256);
+	is_sector(buf, 31);
+	assert_int_equal(ide_read_data(&t->a, buf, 2, 1), 0);
+	assert_int_equal(ide_write_data(&t->a, buf, 2, 1), 0);
+	lba28(t, 30, 1);
+	out(t, STATUS, 0x30);
+	assert_int_equal(ide_write_data(&t->a, buf, 4, 1000), 128);
+	assert_int_equal(in(t, STATUS), READY);
+	assert_memory_equal(fake_disk_bytes(t->disk) + 30 * 512, buf, 512);
+
 	lba28(t, SECTORS - 1, 1);
 	out(t, STATUS, 0x20);
 	read_words(t, buf, 512);

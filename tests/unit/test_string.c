@@ -213,12 +213,50 @@ static void test_ports(void **state)
 	fake_fini(f);
 }
 
+/* Several elements at once, as many as the port takes, inside of pages; never against the direction, in single-step or for one. */
+static void test_streams(void **state)
+{
+	struct fake *f = flat_cpu();
+	struct cpu_state *cs = &f->vcpu.cs;
+
+	f->stream = 3;
+	cs->gpr[R_EDX] = 0x1f0;
+	cs->gpr[R_ECX] = 8;
+	cs->gpr[R_EDI] = DATA + PAGE_SIZE - 10;
+	run(f, callout_INS, arg_of(2, 4, REP_E));
+	assert_int_equal(f->streamed, 8);
+	assert_int_equal(cs->gpr[R_ECX], 0);
+	assert_int_equal(cs->gpr[R_EDI], DATA + PAGE_SIZE + 6);
+	for (u32 i = 0; i < 16; i += 4)
+		assert_int_equal(fake_get(f, DATA + PAGE_SIZE - 10 + i, 4), 0x77777777);
+	assert_int_equal(fake_get(f, DATA + PAGE_SIZE + 6, 2), 0);
+	assert_int_equal(f->port_value, 0);
+
+	fake_put(f, DATA + 4, 0x12345678, 4);
+	cs->gpr[R_ECX] = 3;
+	cs->gpr[R_ESI] = DATA + 4;
+	run(f, callout_OUTS, arg_of(4, 4, REP_E));
+	assert_int_equal(f->last_value, 0x12345678);
+	assert_int_equal(cs->gpr[R_ESI], DATA + 16);
+	assert_int_equal(f->streamed, 11);
+
+	run(f, callout_OUTS, arg_of(4, 4, 0));		/* one */
+	assert_int_equal(f->streamed, 11);
+	cs->df = -1;
+	cs->gpr[R_ECX] = 3;
+	cs->gpr[R_EDI] = DATA + 64;
+	run(f, callout_INS, arg_of(2, 4, REP_E));
+	assert_int_equal(f->streamed, 11);
+	assert_int_equal(f->port_value, 3);
+	fake_fini(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_movs), cmocka_unit_test(test_stos_wraps_16_bits), cmocka_unit_test(test_fault_in_the_middle),
 		cmocka_unit_test(test_segment_limit), cmocka_unit_test(test_bounded_and_interruptible), cmocka_unit_test(test_cmps_scas),
-		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_ports), cmocka_unit_test(test_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,8 @@
 
 u32  bus_io_read(struct vm *vm, u16 port, int size) { bug("port %x read in ring 3", port); }
 void bus_io_write(struct vm *vm, u16 port, u32 value, int size) { bug("port %x written in ring 3", port); }
+u32  bus_stream_read(struct vm *vm, u16 port, void *buf, int size, u32 n) { bug("port %x read in ring 3", port); }
+u32  bus_stream_write(struct vm *vm, u16 port, const void *buf, int size, u32 n) { bug("port %x written in ring 3", port); }
 void io_check(struct cpu_state *cs, u32 port, u32 size) { cpu_gp(cs, 0); }
 void tss_stack(struct cpu_state *cs, u32 cpl, u16 *ss, u32 *esp) { bug("an inner stack is wanted"); }
 void task_gate_switch(struct cpu_state *cs, u32 tss_sel, enum task_reason why, u32 return_ip, s64 error) { bug("a task switch"); }
