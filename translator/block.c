@@ -12,6 +12,7 @@
  * Where a page's code is written again and again (codepage.c), the body begins with a comparison of the block's bytes with those that
  * it was made from, eight at a time and without touching the flags:
  *                 mov r10, bytes; mov rcx, [r10]; mov r9, -made_from; lea rcx, [rcx + r9]; jrcxz same; jmp stale; same: ...
+ * 32-bit immediates of MOV and the like are left out: the instructions read them there when they run (ident.c).
  * Such a block ends behind an instruction that may write memory, since that may change what follows.
  *
  * A block ends at a control transfer, at the page's end, or after max_insns instructions. An instruction that crosses into the
@@ -137,7 +138,24 @@ static void emit_check(struct tctx *t, const u8 *bytes, u32 n, const u8 *stale)
 	}
 }
 
-/* The way out of emit_check(). */
+/* All bytes but those that the instructions read themselves. */
+static void emit_checks(struct tctx *t, const struct run *r, const u8 *stale)
+{
+	const u8 *from = t->code;
+
+	for (int k = 0; k < t->n; k++) {
+		const u8 *live = live_immediate(t, &t->insns[k]);
+
+		if (live) {
+			emit_check(t, from, (u32)(live - from), stale);
+			from = live + 4;
+		}
+	}
+	emit_check(t, from, (u32)(t->code + r->len - from), stale);
+	emit_check(t, r->bytes2, r->len2, stale);
+}
+
+/* The way out of emit_checks(). */
 static u8 *emit_stale(struct tctx *t)
 {
 	u8 *stale = t->e.p;
@@ -222,6 +240,7 @@ static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t
 	t->mk = tr->cs->mode;
 	t->rm = is_long(t) ? &regmap64 : &regmap32;
 	t->insns = tr->insns;
+	t->code = bytes;
 	t->n = r.n;
 	t->e.p = b->host = tc_room(tr, BLOCK_ROOM, &t->e.end);
 	b->gpa = gpa;
@@ -234,10 +253,8 @@ static struct blk *attempt(struct translator *tr, struct tctx *t, u64 eip, gpa_t
 	b->ninsns = r.n;
 	b->checked = checked || (r.len2 && codepage_checked(tr, r.gpa2));
 	stale = emit_entry(t);
-	if (b->checked) {
-		emit_check(t, bytes, r.len, stale);
-		emit_check(t, r.bytes2, r.len2, stale);
-	}
+	if (b->checked)
+		emit_checks(t, &r, stale);
 	emit_insns(t);
 	cold_emit(t);
 	exit_stubs(t);

@@ -207,10 +207,36 @@ void ident_emit(struct tctx *t, const struct insn *i, bool mem, struct hmem m, i
 	ident_body(t, i, &d, m);
 }
 
+const u8 *live_immediate(const struct tctx *t, const struct insn *i)
+{
+	bool alu = i->rule == RULE_IDENT && (i->opcode == 0x81 || (i->opcode & 0xc7) == 5);
+
+	if (!t->b->checked || t->b->len2 || is_long(t) || i->map || i->vex || i->opsize != 4 || i->op[0].kind != OPK_GPR || i->len < 5)
+		return NULL;
+	if (!alu && (i->rule != RULE_MOV || (i->opcode & 0xf8) != 0xb8))
+		return NULL;
+	return t->code + (i->eip - t->insns[0].eip) + i->len - 4;
+}
+
+/* mov r10, bytes; mov or ADD to CMP reg, [r10] */
+static void rule_live(struct tctx *t, const struct insn *i, const u8 *imm)
+{
+	u32 op = i->rule == RULE_MOV ? 0x8b : i->opcode == 0x81 ? (i->modrm & 0x38) | 3u : (i->opcode & 0x38) | 3u;
+
+	em_mov_ri(&t->e, R10, (u64)(uintptr_t)imm);
+	em_rm(&t->e, 0, op, gpr_host(t, i->op[0].reg), HM(R10, 0));
+}
+
 void rule_ident(struct tctx *t, const struct insn *i)
 {
+	const u8 *live = live_immediate(t, i);
 	struct ident d;
 	int h = 0;
+
+	if (live) {
+		rule_live(t, i, live);
+		return;
+	}
 
 	scan(t, i, &d, -1);
 	if (d.mem)

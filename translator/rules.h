@@ -42,6 +42,7 @@ struct tctx {
 	struct emit e;
 	struct blk *b;
 	const struct regmap *rm;
+	const u8 *code;			/* the block's bytes in guest memory */
 	u32 mk;
 	int cur, n;			/* index of the current instruction, number */
 	const struct insn *insns;
@@ -60,6 +61,10 @@ struct tctx {
 /* Host register of one of the first eight guest registers. */
 static inline int gpr_host(const struct tctx *t, int guest) { return t->rm->home[guest]; }
 static inline bool is_long(const struct tctx *t) { return t->mk & MK_LONG; }
+
+/* --- ident.c --- */
+/* A self-checking block's instruction reads its 32-bit immediate from its own bytes when it runs: their address; NULL: it does not. */
+const u8 *live_immediate(const struct tctx *t, const struct insn *i);
 
 /* --- borrow.c: guest registers homed in memory --- */
 enum { MAX_LOANS = 3 };

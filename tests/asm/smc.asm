@@ -178,6 +178,26 @@ changes:
 	loop .loop
 	EQUAL "loop body", [.sum], 50 * 51 / 2
 
+	; immediates of MOV, ADD and SUB, rewritten and run in turn
+	mov byte [CODE + 0x300], 0xb8	; mov eax, imm; add eax, imm; sub edx, imm; ret
+	mov byte [CODE + 0x305], 0x05
+	mov word [CODE + 0x30a], 0xea81
+	mov byte [CODE + 0x310], 0xc3
+	mov ebp, 40
+	xor esi, esi
+.immediates:
+	mov [CODE + 0x301], ebp
+	mov [CODE + 0x306], ebp
+	mov [CODE + 0x30c], ebp
+	mov edx, ebp
+	mov eax, CODE + 0x300
+	call eax
+	add esi, eax
+	lea esi, [esi + edx * 4]
+	dec ebp
+	jnz .immediates
+	EQUAL "rewritten immediates", esi, 40 * 41
+
 	; the second byte of an undefined opcode
 	mov ecx, 40
 .undefined:
