@@ -12,12 +12,16 @@
  * devices/emulated/vga_direct.o devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o
  * devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o devices/emulated/ide_identify.o devices/emulated/ide_dma.o
  * devices/emulated/kbd.o devices/emulated/mouse.o devices/emulated/i8042.o
+ * devices/emulated/fw_cfg.o devices/emulated/i440fx.o devices/emulated/piix3.o
  * devices/pci.o devices/device.o tests/unit/fake_vm.o tests/unit/fake_disk.o monitor/trace.o monitor/lib/bug.o */
 #include "devices/display.h"
+#include "devices/emulated/fw_cfg.h"
+#include "devices/emulated/i440fx.h"
 #include "devices/emulated/ide.h"
 #include "devices/emulated/i8042.h"
 #include "devices/emulated/kbd.h"
 #include "devices/emulated/mouse.h"
+#include "devices/emulated/piix3.h"
 #include "devices/emulated/vga.h"
 #include "monitor/bus.h"
 #include "monitor/event.h"
@@ -328,7 +332,79 @@ static void ps2_now_and_then(struct device *dev, u32 random)
 	other->cls->loaded(other);
 }
 
+/* --- fw_cfg, with requests that lie in the guest's memory --- */
+
+static struct device *fw_cfg_new(struct vm *vm)
+{
+	struct fw_cfg *f = calloc(1, sizeof(*f));
+	bug_on(!f, "out of memory");
+	fw_cfg_init(f, vm, "fw_cfg");
+	for (u32 i = 0; i < FW_CFG_FILES; i++) {
+		char name[FW_CFG_NAME_MAX];
+		snprintf(name, sizeof(name), "file/%u", i);
+		fw_cfg_add_file(f, name, guest, i * 1000);
+	}
+	return &f->dev;
+}
+
+static void fw_cfg_free(struct device *dev)
+{
+	struct fw_cfg *f = container_of(dev, struct fw_cfg, dev);
+	fw_cfg_fini(f);
+	free(f);
+}
+
+static u32 cfg_read(void *dev, u32 offset, int size) { return fw_cfg_read(dev, offset, size); }
+static void cfg_write(void *dev, u32 offset, u32 value, int size) { fw_cfg_write(dev, offset, value & 0xc07f, size); }
+static u32 cfg_dma_read(void *dev, u32 offset, int size) { return fw_cfg_dma_read(dev, offset, size); }
+static void cfg_dma_write(void *dev, u32 offset, u32 value, int size)
+{
+	u32 at = value & (GUEST_BYTES - 1);
+	if (offset == 4 && at + 8 < GUEST_BYTES)	/* large ones only take time */
+		guest[at + 4] = guest[at + 5] = 0;
+	fw_cfg_dma_write(dev, offset, offset == 4 ? __builtin_bswap32(at) : value & 1, size);
+}
+
+/* --- the two bridges, through the configuration ports --- */
+
+struct bridges { struct pci pci; struct i440fx host; struct piix3 isa; };
+
+static struct device *bridges_new(struct vm *vm)
+{
+	struct bridges *b = calloc(1, sizeof(*b));
+	bug_on(!b, "out of memory");
+	pci_init(&b->pci, vm, "pci");
+	i440fx_init(&b->host, vm, "i440fx");
+	piix3_init(&b->isa, vm, "piix3");
+	pci_add(&b->pci, 0, 0, &b->host.func);
+	pci_add(&b->pci, 1, 0, &b->isa.func);
+	return &b->pci.dev;
+}
+
+static void bridges_free(struct device *dev)
+{
+	free(container_of(dev, struct bridges, pci.dev));
+}
+
+static void bridges_now_and_then(struct device *dev, u32 random)
+{
+	struct bridges *b = container_of(dev, struct bridges, pci.dev);
+	piix3_set_pirq(&b->isa, (int)random, random >> 8 & 1);
+	if (random % 256 == 0)
+		b->host.dev.cls->reset(&b->host);
+	if (random % 256 == 1)
+		b->isa.dev.cls->reset(&b->isa);
+}
+
+static u32 bridges_read(void *dev, u32 offset, int size) { return pci_read(dev, offset, size); }
+static void bridges_write(void *dev, u32 offset, u32 value, int size)
+{
+	pci_write(dev, offset, offset == 0 && size == 4 ? 0x80000000 | (value & 0x8fc) : value, size);
+}
+
 static const struct target targets[] = {
+	{ "fw_cfg", fw_cfg_new, fw_cfg_free, NULL, { { 2, 2, 3, cfg_read, cfg_write }, { 8, 4, 1, cfg_dma_read, cfg_dma_write } } },
+	{ "bridges", bridges_new, bridges_free, bridges_now_and_then, { { 8, 4, 1, bridges_read, bridges_write } } },
 	{ "ps2", ps2_new, ps2_free, ps2_now_and_then, { { 2, 1, 8, ps2_read, ps2_write }, { 2, 4, 2, ps2_nothing, ps2_user } } },
 	{ "ide", ide_new, ide_free, ide_now_and_then, {
 		{ 8, 4, 12, ide_ports_read, ide_ports_write }, { 1, 1, 1, ide_control_read, ide_control_write },

@@ -9,6 +9,7 @@
  * devices/emulated/ide_identify.o devices/emulated/ide_dma.o tests/unit/fake_disk.o tests/unit/fake_memory.o monitor/trace.o
  * devices/emulated/kbd.o devices/emulated/mouse.o
  * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o tests/unit/fake_vm.o
+ * devices/emulated/piix3.o
  * monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@
 #include "devices/emulated/ide.h"
 #include "devices/pci.h"
 #include "devices/emulated/pic.h"
+#include "devices/emulated/piix3.h"
 #include "devices/emulated/piix4_pm.h"
 #include "devices/emulated/pit.h"
 #include "devices/emulated/port92.h"
@@ -169,7 +171,36 @@ static void w_ide(void *d, u32 n, u8 v)
 }
 static bool o_ide(void *d) { return ((struct ide_channel *)d)->irq.level; }
 
+/* A bridge and a bus for it to be reached through */
+struct piix3_rig { struct piix3 chip; struct pci pci; };
+static void a_piix3(void *d, struct vm *vm)
+{
+	struct piix3_rig *r = d;
+	piix3_init(&r->chip, vm, "a");
+	pci_init(&r->pci, vm, "p");
+	pci_add(&r->pci, 1, 0, &r->chip.func);
+}
+static u32 r_piix3(void *d, u32 n)
+{
+	struct piix3_rig *r = d;
+	pci_write(&r->pci, 0, 0x80000800 | (n & 0xfc), 4);
+	return pci_read(&r->pci, 4 + (n & 3), 1);
+}
+static void w_piix3(void *d, u32 n, u8 v)
+{
+	struct piix3_rig *r = d;
+	if (n >= 0x100) {
+		piix3_set_pirq(&r->chip, v & 3, v >> 2 & 1);
+		return;
+	}
+	n = v & 1 ? 0x60 + n % 4 : n;
+	pci_write(&r->pci, 0, 0x80000800 | (n & 0xfc), 4);
+	pci_write(&r->pci, 4 + (n & 3), v >> 1, 1);
+}
+static bool o_piix3(void *d) { return ((struct piix3 *)d)->irq[5].level; }
+
 static const struct subject subjects[] = {
+	{ "piix3", sizeof(struct piix3_rig), 0x110, a_piix3, r_piix3, w_piix3, o_piix3 },
 	{ "pic", sizeof(struct pic), 7, a_pic, r_pic, w_pic, o_pic },
 	{ "pit", sizeof(struct pit), 5, a_pit, r_pit, w_pit, o_pit },
 	{ "piix4_pm", sizeof(struct piix4_pm), 0x52, a_pm, r_pm, w_pm, o_pm },

@@ -145,9 +145,26 @@ static void by_request(void **state)
 	assert_int_equal(next(), 'Q');
 }
 
+/* A copy through the field table goes on where the original stands. */
+static void state_copied(void **state)
+{
+	struct fw_cfg twin;
+	fw_cfg_init(&twin, vm, "twin");
+	pick(FW_CFG_SIGNATURE);
+	next();
+	fw_cfg_dma_write(&cfg, 0, 0x01000000, 4);
+	fake_copy_state(&twin.dev, &cfg.dev);
+	assert_int_equal(fw_cfg_read(&twin, 1, 1), 'E');
+	assert_true(twin.dma == 1ull << 32);
+	twin.at = ~0u;			/* a snapshot may say anything */
+	twin.selected = 0xbfff;
+	assert_int_equal(fw_cfg_read(&twin, 1, 1), 0);
+	fw_cfg_fini(&twin);
+}
+
 #define CHIP(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CHIP(by_port), CHIP(files), CHIP(by_request) };
+	const struct CMUnitTest tests[] = { CHIP(by_port), CHIP(files), CHIP(by_request), CHIP(state_copied) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
