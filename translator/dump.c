@@ -27,24 +27,27 @@ static void dump_host(FILE *out, const u8 *p, u32 len)
 #endif
 }
 
-static void dump_guest(struct translator *tr, FILE *out, const struct blk *b, const u8 *bytes, u32 off, u32 len)
+u32 tr_disas(const u8 *bytes, u32 len, u64 eip, bool is_32, FILE *out)
 {
+	u32 n = 1;
 #ifdef HAVE_CAPSTONE
 	csh h;
 	cs_insn *insn;
 
-	if (cs_open(CS_ARCH_X86, b->mode & MK_CS32 ? CS_MODE_32 : CS_MODE_16, &h) != CS_ERR_OK)
-		return;
-	if (cs_disasm(h, bytes + off, len - off, b->eip + off, 1, &insn) == 1) {
+	if (cs_open(CS_ARCH_X86, is_32 ? CS_MODE_32 : CS_MODE_16, &h) != CS_ERR_OK)
+		return n;
+	if (cs_disasm(h, bytes, len, eip, 1, &insn) == 1) {
+		n = insn->size;
 		fprintf(out, "  %08llx  %-7s %s\n", (unsigned long long)insn->address, insn->mnemonic, insn->op_str);
 		cs_free(insn, 1);
 	} else {
-		fprintf(out, "  %08llx  (bad)\n", (unsigned long long)b->eip + off);
+		fprintf(out, "  %08llx  (bad)\n", (unsigned long long)eip);
 	}
 	cs_close(&h);
 #else
-	fprintf(out, "  %08llx  %02x ..\n", (unsigned long long)b->eip + off, bytes[off]);
+	fprintf(out, "  %08llx  %02x ..\n", (unsigned long long)eip, bytes[0]);
 #endif
+	return n;
 }
 
 static void dump_blk(struct translator *tr, FILE *out, const struct blk *b)
@@ -61,7 +64,7 @@ static void dump_blk(struct translator *tr, FILE *out, const struct blk *b)
 		u32 end = k + 1 < b->nmap ? b->map[k + 1].host_off : b->host_len;
 
 		if (bytes && !b->len2)
-			dump_guest(tr, out, b, bytes, b->map[k].guest_off, b->len);
+			tr_disas(bytes + b->map[k].guest_off, b->len - b->map[k].guest_off, b->eip + b->map[k].guest_off, b->mode & MK_CS32, out);
 		else
 			fprintf(out, "  %08llx\n", (unsigned long long)b->eip + b->map[k].guest_off);
 		dump_host(out, b->host + b->map[k].host_off, end - b->map[k].host_off);
@@ -77,4 +80,20 @@ void tr_dump(struct translator *tr, FILE *out, u64 lo, u64 hi)
 			if (!b->dead && b->eip >= lo && b->eip <= hi)
 				dump_blk(tr, out, b);
 		}
+}
+
+u32 tr_list(const struct translator *tr, FILE *out, u64 lo, u64 hi, u32 most)
+{
+	u32 count = 0;
+
+	for (int u = 0; u < TR_UNITS; u++)
+		for (u32 k = 0; k < tr->unit[u].n; k++) {
+			const struct blk *b = tr->unit[u].blks[k];
+
+			if (b->dead || b->eip < lo || b->eip > hi || count++ >= most)
+				continue;
+			fprintf(out, "%08llx physical %08llx mode %07x: %u instructions, %u bytes, %u host bytes\n", (unsigned long long)b->eip,
+				(unsigned long long)b->gpa, b->mode, b->ninsns, b->len + b->len2, b->host_len);
+		}
+	return count;
 }

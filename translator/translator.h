@@ -131,4 +131,8 @@ struct tr_stats {
 const struct tr_stats *tr_stats(const struct translator *tr);
 /* --dump=tc: guest and host code side by side, of blocks whose EIP lies in [lo, hi]. */
 void tr_dump(struct translator *tr, FILE *out, u64 lo, u64 hi);
+/* A line a block, of those that begin in [lo, hi]; at most `most`. Returns how many there are. */
+u32 tr_list(const struct translator *tr, FILE *out, u64 lo, u64 hi, u32 most);
+/* Prints the instruction at bytes[0], of len > 0 bytes that can be read; returns its length (1 when it is none). */
+u32 tr_disas(const u8 *bytes, u32 len, u64 eip, bool is_32, FILE *out);
 #endif

@@ -12,6 +12,7 @@
 #include "devices/board_pc.h"
 #include "devices/input.h"
 #include "devices/screenshot.h"
+#include "images/image.h"
 #include "monitor/clock.h"
 #include "monitor/mem.h"
 #include "monitor/vcpu.h"
@@ -201,12 +202,14 @@ bool control_mouse(struct control_call *c)
 bool control_query_block(struct control_call *c)
 {
 	c->result = js_array();
-	for (u32 i = 0; i < BOARD_IDE_DRIVES; i++) {
+	for (u32 i = 0; i < BOARD_DRIVES; i++) {
 		struct blockdev *b = board_blockdev(c->vm, i);
 		struct json *row = b ? js_object() : NULL;
 		if (!b)
 			continue;
 		js_put(row, "device", js_text(blockdev_id(b)));
+		js_put(row, "removable", js_bool(blockdev_removable(b)));
+		js_put(row, "locked", js_bool(blockdev_locked(b)));
 		js_put(row, "inserted", js_bool(blockdev_present(b)));
 		js_put(row, "ro", js_bool(blockdev_readonly(b)));
 		js_put(row, "size", js_number((s64)blockdev_size(b)));
@@ -218,7 +221,7 @@ bool control_query_block(struct control_call *c)
 bool control_query_blockstats(struct control_call *c)
 {
 	c->result = js_array();
-	for (u32 i = 0; i < BOARD_IDE_DRIVES; i++) {
+	for (u32 i = 0; i < BOARD_DRIVES; i++) {
 		struct blockdev *b = board_blockdev(c->vm, i);
 		struct json *row = b ? js_object() : NULL;
 		struct blk_stats st;
@@ -234,6 +237,48 @@ bool control_query_blockstats(struct control_call *c)
 		js_append(c->result, row);
 	}
 	return true;
+}
+
+static struct blockdev *removable(struct control_call *c)
+{
+	const char *id = control_arg(c, "device");
+	for (u32 i = 0; i < BOARD_DRIVES; i++) {
+		struct blockdev *b = board_blockdev(c->vm, i);
+		if (!b || strcmp(blockdev_id(b), id))
+			continue;
+		if (blockdev_removable(b))
+			return b;
+		snprintf(c->err, sizeof(c->err), "%s is a hard disk: its medium stays", id);
+		return NULL;
+	}
+	snprintf(c->err, sizeof(c->err), "there is no drive '%.40s'; query-block lists them", id);
+	return NULL;
+}
+
+bool control_eject(struct control_call *c)
+{
+	struct blockdev *b = removable(c);
+	const char *how = control_arg(c, "how");
+	if (how && strcmp(how, "force")) {
+		snprintf(c->err, sizeof(c->err), "eject: how is force, not '%.40s'", how);
+		return false;
+	}
+	if (b && blockdev_locked(b) && !how)
+		return fail(c, "the guest holds the medium; 'force' takes it away all the same");
+	if (b)
+		blockdev_change(b, NULL);
+	return b;
+}
+
+bool control_change(struct control_call *c)
+{
+	struct blockdev *b = removable(c);
+	const char *path = control_arg(c, "filename");
+	struct image_options how = { .readonly = b && (strstr(blockdev_id(b), "-cd") || access(path, W_OK)) };
+	struct image *im = b ? image_open(path, &how, c->err, sizeof(c->err)) : NULL;
+	if (im)
+		blockdev_change(b, im);
+	return im;
 }
 
 /* --- the processor --- */

@@ -128,6 +128,53 @@ def verbs(folder):
 
 
 @case
+def looking_inside(folder):
+    with start() as m:
+        ctl('one', 'stop')
+        expect(ctl('one', 'regs'), 'eax ', 'eflags ', 'cs   0008 base 00000000 limit ffffffff', 'cr3 ')
+        expect(ctl('one', 'walk', '100000'), ' P W', '00100000 is physical 00100000, RAM')
+        expect(ctl('one', 'walk', '0x40000000'), '40000000 is physical ')
+        expect(ctl('one', 'walk', 'f0000000'), 'is not mapped')
+        expect(ctl('one', 'mem', '100000', '32'), '00100000 ', '00100010 ')
+        expect(ctl('one', 'mem', 'f0000000'), 'no memory')
+        expect(ctl('one', 'mem', 'esp', '4'), '  ')
+        expect(ctl('one', 'mem', 'f000:fff0', '16'), '000ffff0 ')
+        expect(ctl('one', 'mem', 'xyz', status=1), "'xyz' is no address")
+        if len(ctl('one', 'disas', 'eip', '5').splitlines()) != 5:
+            raise Failure('disas: not 5 lines')
+        expect(ctl('one', 'disas'), '  00')
+        expect(ctl('one', 'blocks'), ' blocks')
+        expect(ctl('one', 'blocks', 'fffffff0', 'ffffffff'), '0 blocks')
+        expect(ctl('one', 'dev'), 'pit ', 'uart0 ')
+        expect(ctl('one', 'dev', 'pit'), 'pit.')
+        expect(ctl('one', 'dev', 'nothing', status=1), "no device 'nothing'")
+        expect(ctl('one', 'irq'), 'interrupt line', 'pic.')
+        ctl('one', 'quit')
+        m.status(20)
+
+
+@case
+def media(folder):
+    """A CD drive's medium is taken out and changed; a hard disk's is not."""
+    for name, size in (('a.iso', 65536), ('b.iso', 131072), ('hd.img', 1 << 20)):
+        with open(os.path.join(folder, name), 'wb') as f:
+            f.truncate(size)
+    iso = os.path.join(folder, 'a.iso')
+    with start('--cdrom', iso, '--disk', os.path.join(folder, 'hd.img')) as m:
+        expect(ctl('one', 'query-block'), 'device: ide1-cd0', 'size: 65536', 'device: ide0-hd0')
+        ctl('one', 'eject', 'ide1-cd0')
+        expect(ctl('one', 'query-block'), 'inserted: false')
+        ctl('one', 'change', 'ide1-cd0', os.path.join(folder, 'b.iso'))
+        expect(ctl('one', 'query-block'), 'size: 131072')
+        expect(ctl('one', 'change', 'ide1-cd0', folder + '/missing', status=1), 'missing')
+        expect(ctl('one', 'eject', 'ide0-hd0', status=1), 'hard disk')
+        expect(ctl('one', 'eject', 'nothing', status=1), "no drive 'nothing'")
+        expect(ctl('one', 'eject', 'ide1-cd0', 'softly', status=1), "'softly'")
+        ctl('one', 'quit')
+        m.status(20)
+
+
+@case
 def wrong_usage(folder):
     for says, words in (('needs a machine and a verb', []), ('needs a machine and a verb', ['one']),
                         ("did you mean 'query-status'", ['one', 'query-statis']),
