@@ -31,6 +31,7 @@ enum vm_happening {
 	VM_PAUSED,	/* guest and guest clock stand still; vm->pause_why says why */
 	VM_CONTINUED,	/* they go on */
 	VM_RESET,	/* CPU, chips and kernel are back at their start */
+	VM_POWER_BUTTON,	/* was pressed */
 };
 #define VM_LISTENERS 32
 #define VM_PAUSE_WHY 256

@@ -365,6 +365,7 @@ static void on_pause(void *arg)
 
 static void on_continue(void *arg) { announce(arg, "RESUME", NULL); }
 static void on_reset(void *arg) { announce(arg, "RESET", NULL); }
+static void on_power_button(void *arg) { announce(arg, "POWERDOWN", NULL); }
 
 /* --- beginning, end --- */
 
@@ -453,6 +454,7 @@ struct control *control_init(struct vm *vm, const char *name, bool name_given, c
 	vm_on(vm, VM_PAUSED, on_pause, k);
 	vm_on_continue(vm, on_continue, k);
 	vm_on(vm, VM_RESET, on_reset, k);
+	vm_on(vm, VM_POWER_BUTTON, on_power_button, k);
 	return k;
 }
 

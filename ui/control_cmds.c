@@ -100,6 +100,13 @@ bool control_system_reset(struct control_call *c)
 	return true;
 }
 
+bool control_system_powerdown(struct control_call *c)
+{
+	board_power_button(c->vm);
+	vm_happened(c->vm, VM_POWER_BUTTON);
+	return true;
+}
+
 bool control_quit(struct control_call *c)
 {
 	vm_request_stop(c->vm, VM_QUIT);

@@ -30,6 +30,7 @@
 #include "ui/control_cmds.h"
 #include "ui/front.h"
 #include "ui/json.h"
+#include "ui/prompt.h"
 
 #define VCPU_STACK_BYTES (8u << 20)	/* callouts nest, and Zydis is not shy of stack */
 #define LEAVE_PATIENCE_MS 5000
@@ -37,7 +38,20 @@
 
 static void user_leaves(void *arg)
 {
-	vm_request_stop(arg, VM_QUIT);
+	struct machine *m = arg;
+	vm_request_stop(&m->vm, VM_QUIT);
+}
+
+static void user_opens_prompt(void *arg)
+{
+	struct machine *m = arg;
+	prompt_open(m->prompt);
+}
+
+static bool user_prompts(void *arg, const u8 *keys, size_t n)
+{
+	struct machine *m = arg;
+	return prompt_typed(m->prompt, keys, n);
 }
 
 static void user_hears(void *arg, const char *text)
@@ -134,7 +148,9 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 		return false;
 	*vm = (struct vm){ .name = opt->name, .no_reboot = opt->no_reboot, .trace = opt->trace,
 			   .halt_waits = firmware_path(opt) != NULL };
-	m->keys = (struct tty_keys){ .leave = user_leaves, .say = user_hears, .arg = vm };
+	m->prompt = js_available() ? prompt_init(vm) : NULL;
+	m->keys = (struct tty_keys){ .leave = user_leaves, .say = user_hears, .prompt_typed = user_prompts, .arg = m };
+	m->keys.prompt_open = m->prompt ? user_opens_prompt : NULL;
 	m->has_mem = mem_init(vm, opt->ram_size, m->err, sizeof(m->err));
 	if (!m->has_mem)
 		return false;
@@ -182,6 +198,7 @@ void machine_fini(struct machine *m)
 		board_stop(vm);
 	if (m->has_events)
 		event_fini(vm);		/* after it nobody posts to the others */
+	prompt_fini(m->prompt);
 	input_fini(vm->input);		/* these two cancel timers, so the chips' must not be gone yet */
 	display_fini(vm->display);
 	if (m->has_board)

@@ -13,6 +13,7 @@
 struct control;
 struct cpu_model;
 struct loader;
+struct prompt;
 enum { STATUS_OK = 0, STATUS_ERROR = 1, STATUS_USAGE = 2 };
 
 struct machine {
@@ -21,6 +22,7 @@ struct machine {
 	struct loader *loader;
 	struct front front;	/* who shows the machine; all NULL: nobody */
 	struct control *control;	/* NULL: no socket */
+	struct prompt *prompt;	/* NULL: none */
 	struct tty_keys keys;
 	pthread_t vcpu_thread;
 	int ended;		/* eventfd: the vCPU thread is done */

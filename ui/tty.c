@@ -79,11 +79,17 @@ static void command(struct tty_keys *k, u8 key)
 		k->leave(k->arg);
 		break;
 	case 'h': case 'H': case '?':
-		k->say(k->arg, "\nCtrl-A X  leave the machine at once\nCtrl-A H  this help\n"
+		k->say(k->arg, "\nCtrl-A X  leave the machine at once\nCtrl-A C  prompt, and back to the guest\nCtrl-A H  this help\n"
 			"Ctrl-A Ctrl-A  send Ctrl-A to the guest\n");
 		break;
 	case 'c': case 'C':
-		k->say(k->arg, "\nThere is no monitor prompt in this version.\n");
+		if (k->in_prompt)
+			k->say(k->arg, "\n");
+		else if (k->prompt_open)
+			k->prompt_open(k->arg);
+		else
+			k->say(k->arg, "\nThis Ringfence was built without libjansson: it has no prompt.\n");
+		k->in_prompt = !k->in_prompt && k->prompt_open;
 		break;
 	default:
 		break;
@@ -101,7 +107,10 @@ size_t tty_keys(struct tty_keys *k, u8 *buf, size_t len)
 			command(k, buf[i]);
 		} else {
 			k->prefix = false;
-			buf[n++] = buf[i];
+			if (k->in_prompt)
+				k->in_prompt = k->prompt_typed(k->arg, buf + i, 1);
+			else
+				buf[n++] = buf[i];
 		}
 	}
 	return n;

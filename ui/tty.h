@@ -20,10 +20,14 @@ void tty_catch_crashes(void);
 /* What the user types goes through this: Ctrl-A begins a command to Ringfence. Zero-initialise. */
 struct tty_keys {
 	bool prefix;				/* Ctrl-A was the last key */
+	bool in_prompt;				/* keys go to the prompt */
 	void (*leave)(void *arg);		/* Ctrl-A X */
+	void (*prompt_open)(void *arg);		/* Ctrl-A C; NULL: there is no prompt */
+	bool (*prompt_typed)(void *arg, const u8 *keys, size_t n);	/* false: the user has left it */
 	void (*say)(void *arg, const char *text);	/* a message to the user */
 	void *arg;
 };
-/* Takes the commands out of buf, in place; returns how many bytes are left for the guest (at most len). */
+/* Takes the commands out of buf, in place; returns how many bytes are left for the guest (at most len): none while the prompt
+ * is open. */
 size_t tty_keys(struct tty_keys *k, u8 *buf, size_t len);
 #endif

@@ -154,6 +154,38 @@ def looking_inside(folder):
 
 
 @case
+def prompt(folder):
+    """The prompt in a terminal: a verb, editing, completion, history, help; keys reach the guest again behind it."""
+    near, far = os.openpty()
+    setup = 'import os,sys,fcntl,termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])'
+    command = [sys.executable, '-c', setup, RINGFENCE, 'run', '--kernel', HELLO, '-m', '64M', '--append', 'ticks=100000', '--name', 'one']
+    with Machine(command, 60, pty=(near, far)) as m:
+        m.expect('back from ring 3')
+        m.type('\x01c')
+        m.expect('does not hear you')
+        m.type('query-nam\x7fme\r')
+        m.expect(r'name: one')
+        m.type('query-nonsense\r')
+        m.expect('no verb')
+        m.type('sto\t\r')
+        m.type('query-st\x01\x01\x1b[F\t\r')
+        m.expect('status: paused')
+        m.type('\x1b[A\x1b[A\x15cont\r\x1b[A\x1b[A\r')
+        m.expect('status: running')
+        m.type('mem xyz\r')
+        m.expect('is no address')
+        m.type('help walk\r')
+        m.expect('walk ADDRESS')
+        m.type('exit\r')
+        m.type('\x01c')
+        m.expect('does not hear you')
+        m.type('quit\r')
+        if m.status(20):
+            raise Failure('status %s' % m.process.returncode)
+    os.close(far)
+
+
+@case
 def media(folder):
     """A CD drive's medium is taken out and changed; a hard disk's is not."""
     for name, size in (('a.iso', 65536), ('b.iso', 131072), ('hd.img', 1 << 20)):
@@ -209,6 +241,8 @@ def pausing(folder):
         later = c.ask('query-status')['return']
         if not later['running'] or not 0 < later['guest-time'] - after['guest-time'] < 400000000:
             raise Failure('%s, later %s' % (after, later))
+        ctl('one', 'system_powerdown')
+        c.event('POWERDOWN')
         ctl('one', 'system_reset')
         c.event('RESET')
         m.expect('hello: up', 'the kernel again after system_reset')

@@ -215,6 +215,14 @@ struct heard {
 static void on_leave(void *arg) { ((struct heard *)arg)->left++; }
 static void on_say(void *arg, const char *text) { strcat(((struct heard *)arg)->said, text); }
 
+static bool on_prompt(void *arg, const u8 *keys, size_t n)
+{
+	struct heard *h = arg;
+	for (size_t i = 0; i < n; i++)
+		snprintf(h->said + strlen(h->said), 8, "<%c>", keys[i]);
+	return keys[0] != 'q';
+}
+
 static void test_keys(void **state)
 {
 	struct heard h = { 0 };
@@ -231,6 +239,17 @@ static void test_keys(void **state)
 	assert_int_equal(tty_keys(&k, buf, 5), 1);
 	assert_int_equal(buf[0], 'z');
 	assert_non_null(strstr(h.said, "Ctrl-A X"));
+	memcpy(buf, "\1c", 2);				/* there is no prompt */
+	assert_int_equal(tty_keys(&k, buf, 2), 0);
+	assert_non_null(strstr(h.said, "no prompt"));
+	k.prompt_open = on_leave;
+	k.prompt_typed = on_prompt;
+	memcpy(buf, "\1cab\1\1\1c!", 9);		/* in, three keys, out, one for the guest */
+	assert_int_equal(tty_keys(&k, buf, 9), 1);
+	assert_int_equal(buf[0], '!');
+	assert_non_null(strstr(h.said, "<a><b><\1>"));
+	memcpy(buf, "\1cq!", 4);				/* q leaves the prompt */
+	assert_int_equal(tty_keys(&k, buf, 4), 1);
 }
 
 int main(void)
