@@ -444,9 +444,12 @@ static void floppy_loaded(void *dev)
 {
 	struct floppy *f = dev;
 	bool bad = f->phase > FLOPPY_RESULT || f->cmd_len > sizeof(f->cmd) || f->result_len > sizeof(f->result) ||
-		   f->result_pos >= sizeof(f->result) || f->len > sizeof(f->buf) || f->pos > f->len ||
+		   (f->phase == FLOPPY_RESULT && f->result_pos >= f->result_len) || f->len > sizeof(f->buf) || f->pos > f->len ||
 		   (f->phase == FLOPPY_COMMAND && f->cmd_len == sizeof(f->cmd)) || f->exec > FLOPPY_TRANSFER ||
 		   (f->phase == FLOPPY_EXECUTION && f->exec == FLOPPY_TRANSFER && f->pos == f->len);
+	f->sense_seek &= 15;
+	f->sense_reset &= 15;
+	f->rate &= 3;
 	if (f->phase == FLOPPY_EXECUTION && f->exec == FLOPPY_MEDIUM && !f->busy) {
 		f->exec = FLOPPY_POSITION;
 		timer_arm(&f->timer, clock_now(f->dev.vm));

@@ -11,10 +11,13 @@
  * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
  * devices/emulated/vga_direct.o devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o
  * devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o devices/emulated/ide_identify.o devices/emulated/ide_dma.o
- * devices/emulated/kbd.o devices/emulated/mouse.o devices/emulated/i8042.o
+ * devices/emulated/kbd.o devices/emulated/mouse.o devices/emulated/i8042.o devices/emulated/dma.o devices/emulated/floppy.o
+ * devices/emulated/floppy_data.o devices/emulated/floppy_media.o
  * devices/emulated/fw_cfg.o devices/emulated/i440fx.o devices/emulated/piix3.o
  * devices/pci.o devices/device.o tests/unit/fake_vm.o tests/unit/fake_disk.o monitor/trace.o monitor/lib/bug.o */
 #include "devices/display.h"
+#include "devices/emulated/dma.h"
+#include "devices/emulated/floppy.h"
 #include "devices/emulated/fw_cfg.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/ide.h"
@@ -402,7 +405,97 @@ static void bridges_write(void *dev, u32 offset, u32 value, int size)
 	pci_write(dev, offset, offset == 0 && size == 4 ? 0x80000000 | (value & 0x8fc) : value, size);
 }
 
+/* --- floppy: the controller, two drives, the DMA controllers --- */
+
+struct floppy_rig {
+	struct floppy f;
+	struct dma dma;
+	struct blockdev *disk[2];
+};
+
+static struct device *fdc_new(struct vm *vm)
+{
+	struct floppy_rig *r = calloc(1, sizeof(*r));
+	bug_on(!r, "out of memory");
+	dma_init(&r->dma, vm, "dma");
+	floppy_init(&r->f, vm, "floppy");
+	struct isadma channel = { .dma = &r->dma, .transfer = dma_transfer, .on_ready = dma_on_ready };
+	floppy_set_dma(&r->f, &channel, 2);
+	for (int i = 0; i < 2; i++) {
+		r->disk[i] = fake_disk_new(i ? 720 : 2880);
+		floppy_attach(&r->f, i, r->disk[i]);
+	}
+	return &r->f.dev;
+}
+
+static void fdc_free(struct device *dev)
+{
+	struct floppy_rig *r = container_of(dev, struct floppy_rig, f.dev);
+	fake_disk_free(r->disk[0]);
+	fake_disk_free(r->disk[1]);
+	free(r);
+}
+
+static void fdc_command_now(struct floppy_rig *r, u32 random)
+{
+	static const u8 ops[] = { 0x46, 0x45, 0x4d, 0x4a, 0x51, 0x59, 0x5d, 0x56, 0x42, 0x4c, 0xc6, 0x6c, 0xc5, 0x0f, 0x07, 0x08 };
+	if (random & 0x100000) {
+		floppy_write(&r->f, 2, 0);
+		floppy_write(&r->f, 2, 0x3c);
+	}
+	floppy_write(&r->f, 5, 3);
+	floppy_write(&r->f, 5, 0xdf);
+	floppy_write(&r->f, 5, random >> 16 & 1);
+	floppy_write(&r->f, 7, random & 0x600000 ? 0 : 2);
+	const u8 rest[] = { ops[random & 15], random >> 4 & 5, r->f.pcn[0], random >> 6 & 1, random >> 8 & 15, 2, 9, 0x1b, random >> 12 & 7 };
+	for (u32 i = 0; i < sizeof(rest); i++)
+		floppy_write(&r->f, 5, rest[i]);
+}
+
+static void fdc_now_and_then(struct device *dev, u32 random)
+{
+	struct floppy_rig *r = container_of(dev, struct floppy_rig, f.dev);
+	struct blockdev *disk = r->disk[random >> 3 & 1];
+	switch (random & 7) {
+	case 0: case 1: case 2:
+		fdc_command_now(r, random >> 4);
+		break;
+	case 3:
+		dma_write(&r->dma, 0, 11, (random >> 8 & 0xfc) | 2);
+		dma_write(&r->dma, 0, 10, 2);
+		break;
+	case 4:
+		fake_disk_release(disk);
+		if (random & 16)
+			fake_disk_hold(disk);
+		break;
+	case 5:
+		fake_disk_release(disk);
+		fake_disk_change(disk, random & 0x30 ? 2880 : random >> 8 & 0xfff);
+		break;
+	case 6:
+		fake_disk_fail(disk, random & 0x70 ? 0 : 5);
+		fake_disk_readonly(disk, random & 0x80);
+		break;
+	case 7:
+		for (u32 i = random >> 8 & 0x3ff; i; i--)
+			random & 16 ? floppy_write(&r->f, 5, (u8)i) : (void)floppy_read(&r->f, 5);
+		break;
+	}
+}
+
+static u32 fdc_ports_read(void *dev, u32 offset, int size) { return floppy_read(dev, offset); }
+static void fdc_ports_write(void *dev, u32 offset, u32 value, int size) { floppy_write(dev, offset, (u8)value); }
+static u32 fdc_dma_read(void *dev, u32 offset, int size) { return dma_read(&((struct floppy_rig *)dev)->dma, 0, offset); }
+static void fdc_dma_write(void *dev, u32 offset, u32 value, int size)
+{
+	struct dma *d = &((struct floppy_rig *)dev)->dma;
+	offset < 16 ? dma_write(d, 0, offset, (u8)value) : dma_write_page(d, offset, (u8)value);
+}
+
 static const struct target targets[] = {
+	{ "floppy", fdc_new, fdc_free, fdc_now_and_then, {
+		{ 8, 1, 8, fdc_ports_read, fdc_ports_write }, { 32, 1, 2, fdc_dma_read, fdc_dma_write } } },
 	{ "fw_cfg", fw_cfg_new, fw_cfg_free, NULL, { { 2, 2, 3, cfg_read, cfg_write }, { 8, 4, 1, cfg_dma_read, cfg_dma_write } } },
 	{ "bridges", bridges_new, bridges_free, bridges_now_and_then, { { 8, 4, 1, bridges_read, bridges_write } } },
 	{ "ps2", ps2_new, ps2_free, ps2_now_and_then, { { 2, 1, 8, ps2_read, ps2_write }, { 2, 4, 2, ps2_nothing, ps2_user } } },

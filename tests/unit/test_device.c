@@ -7,7 +7,8 @@
  * devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/emulated/vga_direct.o
  * devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
  * devices/emulated/ide_identify.o devices/emulated/ide_dma.o tests/unit/fake_disk.o tests/unit/fake_memory.o monitor/trace.o
- * devices/emulated/kbd.o devices/emulated/mouse.o
+ * devices/emulated/kbd.o devices/emulated/mouse.o devices/emulated/dma.o devices/emulated/lpt.o
+ * devices/emulated/floppy.o devices/emulated/floppy_data.o devices/emulated/floppy_media.o
  * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o tests/unit/fake_vm.o
  * devices/emulated/piix3.o
  * monitor/lib/bug.o */
@@ -16,9 +17,12 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "devices/chardev.h"
+#include "devices/emulated/dma.h"
+#include "devices/emulated/floppy.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
 #include "devices/emulated/kbd.h"
+#include "devices/emulated/lpt.h"
 #include "devices/emulated/mouse.h"
 #include "devices/emulated/ide.h"
 #include "devices/pci.h"
@@ -199,7 +203,48 @@ static void w_piix3(void *d, u32 n, u8 v)
 }
 static bool o_piix3(void *d) { return ((struct piix3 *)d)->irq[5].level; }
 
+static void a_dma(void *d, struct vm *vm) { dma_init(d, vm, "a"); }
+static u32 r_dma(void *d, u32 n) { return n < 32 ? dma_read(d, (int)n >> 4, n & 15) : dma_read_page(d, n - 32); }
+static void w_dma(void *d, u32 n, u8 v) { if (n < 32) dma_write(d, (int)n >> 4, n & 15, v); else dma_write_page(d, n - 32, v); }
+static bool o_dma(void *d)
+{
+	u8 bytes[6] = { 1, 2, 3 };
+	bool tc = false;
+	dma_transfer(d, 2, false, bytes, 6, &tc);
+	return tc;
+}
+
+static struct blockdev *floppy_medium;
+static void a_floppy(void *d, struct vm *vm)
+{
+	if (!floppy_medium)
+		floppy_medium = fake_disk_new(2880);
+	floppy_init(d, vm, "a");
+	floppy_attach(d, 0, floppy_medium);
+	floppy_write(d, 2, 0x1c);
+}
+static u32 r_floppy(void *d, u32 n) { return floppy_read(d, n < 4 ? 5 : n); }
+static void w_floppy(void *d, u32 n, u8 v)
+{
+	struct floppy *f = d;
+	static const u8 commands[] = { 0x46, 0x45, 0x0f, 0x07, 0x08, 0x4a, 0x56, 0x04, 0x0e, 0x13, 0x03, 0x94, 0x8f, 0x4d, 0x42, 0x12 };
+	if (n < 6 && n != 2)
+		floppy_write(d, 5, f->phase == FLOPPY_COMMAND && !f->cmd_len ? commands[v & 15] : v & 0x83);
+	else
+		floppy_write(d, n, n == 2 && v & 0xf0 ? 0x1c : 0);
+}
+static bool o_floppy(void *d) { return ((struct floppy *)d)->irq.level; }
+
+static struct chardev *const a_printer = (struct chardev *)&floppy_medium;	/* is never looked into */
+static void a_lpt(void *d, struct vm *vm) { lpt_init(d, vm, "a", a_printer); }
+static u32 r_lpt(void *d, u32 n) { return lpt_read(d, n); }
+static void w_lpt(void *d, u32 n, u8 v) { lpt_write(d, n, v); }
+static bool o_lpt(void *d) { return ((struct lpt *)d)->irq.level; }
+
 static const struct subject subjects[] = {
+	{ "dma", sizeof(struct dma), 48, a_dma, r_dma, w_dma, o_dma },
+	{ "floppy", sizeof(struct floppy), 8, a_floppy, r_floppy, w_floppy, o_floppy },
+	{ "lpt", sizeof(struct lpt), 3, a_lpt, r_lpt, w_lpt, o_lpt },
 	{ "piix3", sizeof(struct piix3_rig), 0x110, a_piix3, r_piix3, w_piix3, o_piix3 },
 	{ "pic", sizeof(struct pic), 7, a_pic, r_pic, w_pic, o_pic },
 	{ "pit", sizeof(struct pit), 5, a_pit, r_pit, w_pit, o_pit },
