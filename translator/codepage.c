@@ -147,7 +147,7 @@ static void count_write(struct translator *tr, struct code_page *p, gpa_t page, 
 		p->rounds = 0;
 		p->writes = 0;
 		tr->thrashed = page | 1;
-		tr->cs->resync = 1;
+		tr->cs->go = 0;		/* soon; not behind this instruction, which may be a CALL that has not jumped yet */
 	}
 }
 

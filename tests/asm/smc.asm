@@ -32,6 +32,19 @@ changes:
 	EQUAL "store over itself", [.self_count], 1
 	mov dword [.self], 0x90901089	; mov [eax], edx
 
+	; the stack in the page of the code that is called: thousands of writes beside the code, none of which loses its call
+	mov dword [CODE], 0xc346		; inc esi; ret
+	mov ebx, esp
+	mov esp, CODE + 0xff0
+	xor esi, esi
+	mov ebp, 6000
+	mov eax, CODE
+.deep:	call eax
+	dec ebp
+	jnz .deep
+	mov esp, ebx
+	EQUAL "stack beside code", esi, 6000
+
 	; a function on another page, rewritten and called in turn
 	mov ebp, 20
 	xor esi, esi
