@@ -307,6 +307,8 @@ static enum decode_status convert(const struct decoder *d, struct insn *i, const
 	i->base = i->index = -1;
 	for (int k = 0; k < z->operand_count && i->nops < ARRAY_SIZE(i->op); k++)
 		set_operand(i, &ops[k]);
+	if ((z->attributes & ZYDIS_ATTRIB_HAS_NOTRACK) && i->has_mem && z->machine_mode != ZYDIS_MACHINE_MODE_LONG_64)
+		i->seg = S_DS;	/* 3E before an indirect branch is the DS override too, which the decoder library leaves out */
 	i->rule = rule_of(d, z, i->feature);
 	/* x87 forms that store an environment have an operand size; MMX and SSE have none */
 	if (i->map == 1 && i->opcode == 0xae && i->feature != TF_FXSR && i->mem_size == 64)

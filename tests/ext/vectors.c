@@ -27,7 +27,7 @@ static const u8 gprs[][2] = { { V_AX, R_EAX }, { V_BX, R_EBX }, { V_CX, R_ECX },
 static const u8 segs[][2] = { { V_CS, S_CS }, { V_SS, S_SS }, { V_DS, S_DS }, { V_ES, S_ES } };
 
 struct state { u16 reg[V_COUNT]; u16 has; const u8 *ram; u32 bytes; };
-struct moo_case { const char *name; int name_len; struct state init, fina; u32 pushed_flags; /* address, of exceptions */ };
+struct moo_case { const char *name; int name_len; struct state init, fina; bool excepted; };
 
 static u32 get32(const u8 *p) { u32 v; memcpy(&v, p, 4); return v; }
 
@@ -62,7 +62,7 @@ static void parse_vector(struct moo_case *v, const u8 *p, const u8 *end)
 		else if (!memcmp(p, "FINA", 4))
 			parse_state(&v->fina, d, d + get32(p + 4));
 		else if (!memcmp(p, "EXCP", 4))
-			v->pushed_flags = get32(d + 1);
+			v->excepted = true;
 	}
 }
 
@@ -90,6 +90,7 @@ static bool compare(struct vcpu *vcpu, const struct moo_case *v, u32 undefined, 
 {
 	struct cpu_state *cs = &vcpu->cs;
 	u16 got[V_COUNT], want, mask;
+	u32 flags_at;
 
 	for (size_t k = 0; k < ARRAY_SIZE(gprs); k++)
 		got[gprs[k][0]] = (u16)cs->gpr[gprs[k][1]];
@@ -105,12 +106,13 @@ static bool compare(struct vcpu *vcpu, const struct moo_case *v, u32 undefined, 
 			return false;
 		}
 	}
+	flags_at = (u32)(v->init.reg[V_SS] << 4) + (u16)(v->fina.reg[V_SP] + 4);
 	for (u32 i = 0; i < v->fina.bytes; i++) {
 		u32 at = get32(v->fina.ram + 5 * i);
 		u8 b, open = 0;
 
-		if (v->pushed_flags && at - v->pushed_flags < 2)
-			open = (u8)((undefined & 0x8d5) >> 8 * (at - v->pushed_flags));
+		if (v->excepted && at - flags_at < 2)
+			open = (u8)((undefined & FL_ARITH) >> 8 * (at - flags_at));
 		mem_read(vcpu->vm, at, &b, 1);
 		if ((b ^ v->fina.ram[5 * i + 4]) & ~open) {
 			printf("%d %.*s: byte at %x is %02x, should be %02x\n", number, v->name_len, v->name,
@@ -119,6 +121,19 @@ static bool compare(struct vcpu *vcpu, const struct moo_case *v, u32 undefined, 
 		}
 	}
 	return true;
+}
+
+/* A HLT that waits for an interrupt ends the vector as any other, and so does a loop. */
+struct watch { struct vm *vm; struct timer timer; int slices; };
+enum { SLICE = 100000, SLICES = 10000 };	/* ns */
+
+static void on_timer(void *arg, u64 now)
+{
+	struct watch *w = arg;
+
+	if (w->vm->vcpu->cs.halted || ++w->slices == SLICES)
+		vm_request_stop(w->vm, VM_QUIT);
+	timer_arm(&w->timer, now + SLICE);
 }
 
 static u8 *read_all(size_t *len)
@@ -145,6 +160,7 @@ int main(int argc, char **argv)
 	const char *why = "out of memory";
 	u32 undefined = argc > 1 ? (u32)strtoul(argv[1], NULL, 16) : 0;
 	int count = 0, failed = 0;
+	struct watch watch = { .vm = &vm };
 	struct moo_case v;
 	size_t len;
 	u8 *p = read_all(&len), *end = p + len;
@@ -161,12 +177,16 @@ int main(int argc, char **argv)
 	}
 	for (gpa_t a = 0xa0000; a < 0x100000; a += PAGE_SIZE)
 		mem_set_kind(&vm, a, PAGE_SIZE, MEM_RAM);	/* the vectors' machine has RAM everywhere */
+	timer_init(&vm, &watch.timer, on_timer, &watch);
 	for (; p + 8 <= end; p += 8 + get32(p + 4)) {
 		if (memcmp(p, "TEST", 4))
 			continue;
 		parse_vector(&v, p + 8 + 4, p + 8 + get32(p + 4));
 		load(vm.vcpu, &v);
 		vm.stop = VM_RUNNING;
+		watch.slices = 0;
+		timer_arm(&watch.timer, clock_now(&vm) + SLICE);
+		vcpu_kick(vm.vcpu);
 		vcpu_run(vm.vcpu);
 		failed += !compare(vm.vcpu, &v, undefined, count++);
 	}
