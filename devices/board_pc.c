@@ -459,6 +459,8 @@ static bool make_all(struct vm *vm, const struct board_options *opt, char *err, 
 {
 	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
 	make_chips(vm);
+	if (opt->rtc_given)
+		rtc_set_date(&vm->board->rtc, opt->rtc_date);
 	set_boot(vm->board, opt->boot_order, opt->boot_menu);
 	if (!wire_ports(vm) || !make_video(vm, err, errsize) || !make_drives(vm, opt, err, errsize) ||
 	    !make_power(vm, opt) || !make_isa(vm, opt, &in, err, errsize))

@@ -29,6 +29,8 @@ struct board_options {
 	const char *parallel;			/* LPT1, as chardev_open(); NULL: no such port in the machine */
 	struct board_drive ide[BOARD_IDE_DRIVES];	/* primary master and slave, secondary master and slave */
 	struct board_drive floppy[BOARD_FLOPPIES];	/* A: and B: */
+	bool rtc_given;				/* the clock begins at rtc_date, seconds since 1970, and not at the host's time (UTC) */
+	s64 rtc_date;
 	const char *boot_order;			/* firmware tries: up to three of a (floppy), c (disk), d (CD-ROM), n (network); NULL: its own */
 	bool boot_menu;				/* firmware offers its boot menu */
 	/* What is typed on standard input passes through this (event thread); may be NULL. */

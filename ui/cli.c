@@ -1,12 +1,14 @@
 /*
  * cli.c - parses the command line. Owns nothing; everything it knows of options is in options.def and commands.def.
  */
+#define _GNU_SOURCE	/* strptime() */
 #include "ui/cli.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "config.h"
 #include "monitor/mem.h"
@@ -122,6 +124,31 @@ static bool check_where(struct parser *ps, const char *option, const char *v)
 	    (!strncmp(v, "file:", 5) && v[5]) || (!strncmp(v, "unix:", 5) && v[5]))
 		return true;
 	return usage_error(ps, "--%s: '%s' is not one of stdio, file:F, pty, unix:F, none", option, v);
+}
+
+/* base=utc, base=localtime or base= a date, with or without a time of day. */
+static bool take_rtc(struct parser *ps, const char *v)
+{
+	struct tm date = { 0 }, wanted;
+	time_t now = time(NULL);
+	const char *base = v + 5;
+	ps->run->rtc_given = strcmp(v, "base=utc") != 0;
+	if (!ps->run->rtc_given)
+		return true;
+	if (!strcmp(v, "base=localtime") && localtime_r(&now, &date)) {
+		ps->run->rtc_date = now + date.tm_gmtoff;
+		return true;
+	}
+	const char *end = strncmp(v, "base=", 5) ? NULL : strptime(base, "%Y-%m-%d", &date);
+	if (end && *end == 'T')
+		end = strptime(end + 1, "%H:%M:%S", &date);
+	wanted = date;
+	if (!end || *end || date.tm_year < 0 || date.tm_year > 199)
+		return usage_error(ps, "--rtc: it is base=utc, base=localtime or base=YYYY-MM-DD[THH:MM:SS] from 1900 to 2099, not '%.40s'", v);
+	ps->run->rtc_date = timegm(&date);
+	if (date.tm_mday != wanted.tm_mday)
+		return usage_error(ps, "--rtc: there is no such day: '%.40s'", v);
+	return true;
 }
 
 static bool take_serial(struct parser *ps, const char *v)
@@ -244,6 +271,7 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	case OPT_CDROM:      return cli_take_drive(run, "cdrom", BOARD_CDROM, v, ps->err, ps->errsize);
 	case OPT_FLOPPY:     return cli_take_drive(run, "floppy", BOARD_FLOPPY, v, ps->err, ps->errsize);
 	case OPT_BOOT:       return cli_take_boot(run, v, ps->err, ps->errsize);
+	case OPT_RTC:        return take_rtc(ps, v);
 	case OPT_PARALLEL:   run->parallel = v; return check_where(ps, "parallel", v);
 	case OPT_DISPLAY:    return take_display(ps, v);
 	default:             return true;

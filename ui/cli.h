@@ -25,6 +25,8 @@ struct cli_run {
 	const char *serial[CLI_SERIALS];	/* unset ones are NULL */
 	const char *debugcon;			/* NULL: none */
 	const char *display, *parallel;
+	bool rtc_given;			/* --rtc other than base=utc: rtc_date, seconds since 1970 */
+	s64 rtc_date;
 	const char *file[CLI_FILES];		/* not yet looked at: cli_look_at_files() */
 	u32 files;
 	struct cli_drive drive[CLI_DRIVES];	/* in the order of the command line */

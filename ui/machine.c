@@ -88,6 +88,8 @@ static bool board_build(struct machine *m)
 		.debug_exit = m->opt->debug_exit,
 		.no_firmware = !firmware_path(m->opt),
 		.parallel = m->opt->parallel,
+		.rtc_given = m->opt->rtc_given,
+		.rtc_date = m->opt->rtc_date,
 		.boot_order = m->opt->boot_order[0] ? m->opt->boot_order : NULL,
 		.boot_menu = m->opt->boot_menu,
 		.stdin_filter = user_typed,

@@ -305,6 +305,14 @@ void rtc_write(struct rtc *r, u32 offset, u8 value)
 	}
 }
 
+void rtc_set_date(struct rtc *r, s64 seconds)
+{
+	u64 now = clock_now(r->dev.vm);
+	r->date_at_0 = seconds * S;
+	show_date(r, now);
+	arm_update(r, now);
+}
+
 void rtc_set_cmos(struct rtc *r, u8 index, u8 value)
 {
 	r->cmos[index & 0x7f] = value;

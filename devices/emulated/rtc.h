@@ -19,6 +19,8 @@ struct rtc {
 void rtc_init(struct rtc *r, struct vm *vm, const char *id);
 u8   rtc_read(struct rtc *r, u32 offset);		/* 0 index, 1 data */
 void rtc_write(struct rtc *r, u32 offset, u8 value);
+/* Before the machine runs: the date at guest time 0, in seconds since 1970; without it the host's. 1700 to 2250. */
+void rtc_set_date(struct rtc *r, s64 seconds);
 /* The board fills the memory that a BIOS would: sizes, equipment. Registers 0Eh and up. */
 void rtc_set_cmos(struct rtc *r, u8 index, u8 value);
 /* The memory-size bytes for ram bytes below 4 GiB, RAM from 0 (holes at A0000h-FFFFFh). */

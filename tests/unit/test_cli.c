@@ -80,6 +80,7 @@ static void test_errors(void **state)
 		{ "--name a/b", "is no name" }, { "--name .a", "is no name" },
 		{ "--boot order=ax", "order is" }, { "--boot order=aa", "order is" }, { "--boot ordr=a", "did you mean 'order'" },
 		{ "--boot menu=no", "on or off" }, { "--disk a --disk a --disk a --disk a --floppy a --floppy a --floppy a", "at most 4 IDE and 2" },
+		{ "--rtc base=2023-02-30", "--rtc: there is no such day" }, { "--rtc localtime", "--rtc: it is base=utc" },
 		{ "--parallel foo", "--parallel: 'foo'" }, { "--kernel", "--kernel needs a value" },
 		{ "--kernal k", "did you mean --kernel?" }, { "--no-rebot", "did you mean --no-reboot?" }, { "--xyzzyfoo", "unknown option" },
 		{ "-q", "unknown option -q" }, { "--kernel k --kernel l", "given twice" }, { "--kernel k --no-reboot=1", "takes no value" },

@@ -171,10 +171,23 @@ static void test_cmos(void **state)
 	assert_int_equal(get(0xff), 0x55);	/* bit 7 is the NMI mask */
 }
 
+/* --rtc: another date to begin with. */
+static void test_set_date(void **state)
+{
+	rtc_set_date(&r, 946684799);		/* 1999-12-31 23:59:59 */
+	rtc_write(&r, 0, 9);
+	assert_int_equal(rtc_read(&r, 1), 0x99);
+	fake_advance(*state, SECOND);
+	assert_int_equal(rtc_read(&r, 1), 0x00);
+	rtc_write(&r, 0, 0x32);
+	assert_int_equal(rtc_read(&r, 1), 0x20);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_set_date, setup, teardown),
 		T(test_date_runs), T(test_set), T(test_uip), T(test_update_and_alarm), T(test_periodic), T(test_cmos),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
