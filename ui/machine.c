@@ -29,6 +29,7 @@
 #include "ui/control.h"
 #include "ui/control_cmds.h"
 #include "ui/front.h"
+#include "ui/media.h"
 #include "ui/json.h"
 #include "ui/prompt.h"
 
@@ -130,7 +131,7 @@ static bool control_build(struct machine *m)
 
 static bool open_front(struct machine *m)
 {
-	static const struct front_actions actions = { 0 };
+	static const struct front_actions actions = { media_power_button, media_eject, media_insert };
 	if (!strcmp(m->opt->display, "sdl"))
 		return sdl_open(&m->front, &m->vm, &actions, m->err, sizeof(m->err));
 	return strcmp(m->opt->display, "text") || text_open(&m->front, &m->vm, m->err, sizeof(m->err));

@@ -374,6 +374,16 @@ static void sdl_close(void *arg)
 	free(s);
 }
 
+/* Without a desktop SDL would draw where nobody looks. */
+static bool on_a_screen(void)
+{
+	const char *driver = SDL_GetCurrentVideoDriver();
+	if (getenv("SDL_VIDEODRIVER") || (driver && strcmp(driver, "offscreen") && strcmp(driver, "dummy")))
+		return true;
+	SDL_SetError("there is no display here");
+	return false;
+}
+
 static bool make_window(struct sdl *s)
 {
 	s->window = SDL_CreateWindow("Ringfence", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720, 400, SDL_WINDOW_RESIZABLE);
@@ -399,7 +409,7 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 	SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "nearest");
 	SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
 	SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
-	if (SDL_Init(SDL_INIT_VIDEO) || !make_window(s)) {
+	if (SDL_Init(SDL_INIT_VIDEO) || !on_a_screen() || !make_window(s)) {
 		snprintf(err, errsize, "--display sdl: no window: %s", SDL_GetError());
 		SDL_Quit();
 		free(s);
