@@ -256,7 +256,7 @@ static bool maskmov_fault(const struct insn_case *c, const struct outcome *n)
 {
 	ZydisDecodedInstruction insn;
 
-	return (n->vector == 14 || n->vector == 13) && stopped_at(c, n, &insn) && (insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
+	return n->vector >= 12 && n->vector <= 14 && stopped_at(c, n, &insn) && (insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
 							      insn.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU || insn.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU);
 }
 
