@@ -12,11 +12,15 @@ LC_ALL=C
 export LC_ALL
 
 # name, package, architecture, file in the package. A package META>PREFIX is the newest that META depends on and that
-# begins with PREFIX.
+# begins with PREFIX. modules:A,B,...: a tar archive of these kernel modules.
+disk_modules=modules:libata,ata_piix,scsi_common,scsi_mod,sd_mod,sr_mod,cdrom,ext4,jbd2,mbcache,crc16,crc32c_generic,libcrc32c,crc-t10dif
+disk_modules=$disk_modules,crct10dif_common,crct10dif_generic,t10-pi,crc64,crc64-rocksoft,crc64_rocksoft_generic
 table() {
-	cat <<-'EOF'
+	cat <<-EOF
 		linux-686      linux-image-686>linux-image-[0-9]      i386  boot/vmlinuz-*
 		linux-686-pae  linux-image-686-pae>linux-image-[0-9]  i386  boot/vmlinuz-*
+		modules-686      linux-image-686>linux-image-[0-9]      i386  $disk_modules
+		modules-686-pae  linux-image-686-pae>linux-image-[0-9]  i386  $disk_modules
 		busybox        busybox-static                         i386  bin/busybox
 		memtest86      memtest86+                             amd64 boot/memtest86+ia32.bin
 		invaders       grub-invaders                          amd64 boot/invaders.exec
@@ -90,13 +94,26 @@ fetch() {
 		cannot "the package $real ($3) was not to be had (no network?): $(grep -m1 '^[EW]:' "$state/log")"
 	fi
 	dpkg-deb -x "$work"/*.deb "$work/files" || cannot "the package $real ($3) cannot be unpacked"
-	# shellcheck disable=SC2086 # the file is a pattern
-	set -- "$1" "$work/files/"$4
-	[ -f "$2" ] || cannot "the package $real holds no ${2#"$work"/files/}"
-	gunzip_or_copy "$2" "$work/done"
+	case $4 in
+	modules:*)
+		pack_modules "${4#modules:}" "$work/files" "$work/done" ;;
+	*)
+		# shellcheck disable=SC2086 # the file is a pattern
+		set -- "$1" "$work/files/"$4
+		[ -f "$2" ] || cannot "the package $real holds no ${2#"$work"/files/}"
+		gunzip_or_copy "$2" "$work/done" ;;
+	esac
 	chmod u+rw,go+r "$work/done"
 	mv "$work/done" "$here/$1" && echo "$real" >"$here/$1.from"
 	rm -rf "$work"
+}
+
+pack_modules() { # NAME,NAME... FILES OUT
+	mkdir "$work/modules"
+	echo "$1" | tr , '\n' | while read -r module; do
+		find "$2/lib/modules" -name "$module.ko" -exec cp {} "$work/modules" \;
+	done
+	tar -cf "$3" -C "$work/modules" .
 }
 
 gunzip_or_copy() {
