@@ -153,7 +153,7 @@ static void cpu_reset(void *arg)
 static bool cpu_restarts(struct vm *vm)
 {
 	u8 status = vm->board->rtc.cmos[CMOS_SHUTDOWN];
-	bool shadowed = mem_kind(vm->mem, 0xff000) != mem_kind_below(vm->mem, 0xff000);
+	bool shadowed = vm->mem->shadow[0xff000 >> PAGE_SHIFT] & MEM_SHADOW_READ;
 	return shadowed && (status == 0x05 || status == 0x09 || status == 0x0a);
 }
 
