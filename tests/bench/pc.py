@@ -19,6 +19,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,6 +27,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 OBJ = os.environ.get('OBJDIR', os.path.join(os.getcwd(), 'build', 'rel'))
 OUT = os.path.join(OBJ, 'bench')
 RINGFENCE = os.environ.get('RINGFENCE', os.path.join(OBJ, 'ringfence'))
+SOCKETS = tempfile.TemporaryDirectory(prefix='ringfence-')
 LOOK = 0.05
 DISK_MIB = 256
 # What runs in the guest: each program between a BEGIN and an END line. 344h + 200h is VBE mode 144h, 1024x768x32.
@@ -101,14 +103,14 @@ def command(engine, run, sock, serial):
 
 
 def start(engine, run):
-    sock = os.path.join(OUT, 'qmp' if engine == 'tcg' else 'ringfence/bench.sock')
+    sock = os.path.join(SOCKETS.name, 'qmp' if engine == 'tcg' else 'ringfence/bench.sock')
     serial = os.path.join(OUT, 'serial')
     for path in sock, serial:
         if os.path.exists(path):
             os.unlink(path)
     with open(os.path.join(OUT, 'pc-%s.log' % engine), 'w', encoding='ascii') as log:
         process = subprocess.Popen(command(engine, run, sock, serial), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env=dict(os.environ, XDG_RUNTIME_DIR=OUT))
+                                   env=dict(os.environ, XDG_RUNTIME_DIR=SOCKETS.name))
     return process, sock, serial
 
 

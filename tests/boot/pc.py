@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 from machine import Failure
@@ -38,10 +39,9 @@ class PC:
     def __init__(self, name, words, timeout=60):
         self.name = name
         self.deadline = time.monotonic() + timeout
-        self.folder = os.path.join(TMP, 'pc-' + name)
-        os.makedirs(self.folder, exist_ok=True)
-        self.env = dict(os.environ, XDG_RUNTIME_DIR=self.folder)
-        self.log = open(os.path.join(self.folder, 'log'), 'w+b')
+        self.sockets = tempfile.TemporaryDirectory(prefix='ringfence-')      # TMP may be too long for a socket's name
+        self.env = dict(os.environ, XDG_RUNTIME_DIR=self.sockets.name)
+        self.log = open(os.path.join(TMP, 'pc-%s.log' % name), 'w+b')
         self.process = subprocess.Popen([RINGFENCE, 'run', *words, '--display', 'none', '--name', name], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, env=self.env, start_new_session=True)
 
@@ -55,6 +55,7 @@ class PC:
             self.process.kill()
         self.process.wait()
         self.log.close()
+        self.sockets.cleanup()
 
     def output(self):
         """What the program and the serial ports on standard output printed."""
