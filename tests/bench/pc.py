@@ -44,6 +44,10 @@ mark ALL done
 ''' % (DISK_MIB, DISK_MIB)
 
 
+class Refused(Exception):
+    """What the machine says to a command that it cannot do."""
+
+
 class Monitor:
     """The control socket of either program."""
 
@@ -69,13 +73,15 @@ class Monitor:
             if 'return' in answer:
                 return answer['return']
             if 'error' in answer:
-                raise OSError(answer['error']['desc'])
+                raise Refused(answer['error']['desc'])
 
 
 def screen(engine, monitor):
     if engine == 'ringfence':
-        answer = monitor.execute('screen-text')
-        return answer['text'] if isinstance(answer, dict) else answer
+        try:
+            return monitor.execute('screen-text')
+        except Refused:         # the screen is still off
+            return ''
     path = os.path.join(OUT, 'vga')
     monitor.execute('pmemsave', val=0xb8000, size=4000, filename=path)
     with open(path, 'rb') as f:
@@ -143,8 +149,8 @@ def marks(engine, run, limit):
     seen = 0
     try:
         while time.monotonic() < begin + limit and process.poll() is None:
-            lines = open(serial, encoding='latin-1').read().splitlines() if os.path.exists(serial) else []
-            now = time.monotonic()
+            text = open(serial, encoding='latin-1').read() if os.path.exists(serial) else ''
+            lines, now = text[:text.rfind('\n') + 1].splitlines(), time.monotonic()
             for line in lines[seen:]:
                 word = line.strip().split()
                 if word[:1] == ['BEGIN']:
@@ -153,7 +159,7 @@ def marks(engine, run, limit):
                     taken[word[1]] = now - times[word[1]]
                 elif word == ['ALL', 'done']:
                     return taken
-            seen = len(lines) if not lines or lines[-1] != '' else len(lines) - 1
+            seen = len(lines)
             time.sleep(0.002)
     finally:
         stop(process)
