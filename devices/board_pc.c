@@ -7,6 +7,7 @@
  * What lies between C0000h and FFFFFh is the host bridge's business (PAM registers); firmware is mapped by the loader.
  */
 #include "devices/board_pc.h"
+#include "devices/board_apic.h"
 #include "devices/board_drives.h"
 #include "devices/board_isa.h"
 #include "devices/board_power.h"
@@ -41,6 +42,8 @@ enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_FLOPPY = 6, IRQ_LPT = 7, IRQ_RTC = 8, IRQ_S
 	IRQ_IDE1 = 15 };
 #define IRQ_INPUTS 16
 #define EQUIPMENT 0x02		/* a coprocessor, a display with its own BIOS (CMOS register 14h) */
+#define GSI_PIT 2		/* input of the I/O APIC */
+#define IRQ_SOURCE_HPET 6
 #define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
 
 struct board {
@@ -59,12 +62,14 @@ struct board {
 	struct board_drives drives;
 	struct board_power power;
 	struct board_isa isa;
+	struct board_apic apic;
 	struct uart uart[BOARD_UARTS];
 	struct debugcon debugcon;
 	struct debugexit debugexit;
 	struct video *video;
 	struct chardev *serial[BOARD_UARTS], *debugcon_chr;
 	u8 irq_sources[IRQ_INPUTS];	/* bit n: source n of the input is high */
+	u8 irq_cut[IRQ_INPUTS];		/* bit n: source n is cut off */
 };
 
 static const struct { const char *id; u16 port; int irq, source; } uarts[BOARD_UARTS] = {
@@ -72,6 +77,14 @@ static const struct { const char *id; u16 port; int irq, source; } uarts[BOARD_U
 };
 
 /* --- lines --- */
+
+/* Every ISA input goes to both kinds of controllers; guests mask one of them. */
+static void irq_update(struct board *b, int irq)
+{
+	bool high = b->irq_sources[irq] & ~b->irq_cut[irq];
+	pic_set_irq(&b->pic, irq, high);
+	board_apic_irq(&b->apic, irq, high);
+}
 
 /* n: input, and in the upper bits which of its sources */
 static void irq_changed(void *to, int n, bool level)
@@ -81,7 +94,7 @@ static void irq_changed(void *to, int n, bool level)
 	u8 bit = (u8)(1 << (n >> 4));
 	vm_trace(b->pic.dev.vm, TRACE_DEV, "dev: irq %d source %d %s\n", irq, n >> 4, level ? "high" : "low");
 	b->irq_sources[irq] = (u8)(level ? b->irq_sources[irq] | bit : b->irq_sources[irq] & ~bit);
-	pic_set_irq(&b->pic, irq, b->irq_sources[irq] != 0);
+	irq_update(b, irq);
 }
 
 static struct line irq_line(struct board *b, int irq, int source)
@@ -89,20 +102,54 @@ static struct line irq_line(struct board *b, int irq, int source)
 	return (struct line){ .set = irq_changed, .to = b, .n = irq | source << 4 };
 }
 
+/* In the HPET's legacy mode its first timers have the interrupts of PIT and RTC. */
+static void hpet_legacy_changed(void *to, int n, bool level)
+{
+	struct board *b = to;
+	b->irq_cut[IRQ_PIT] = b->irq_cut[IRQ_RTC] = level;	/* their source 0 */
+	irq_update(b, IRQ_PIT);
+	irq_update(b, IRQ_RTC);
+}
+
+static void hpet_irq_changed(void *to, int pin, bool level)
+{
+	struct board *b = to;
+	if (pin < IRQ_INPUTS && pin != GSI_PIT)
+		irq_changed(b, pin | IRQ_SOURCE_HPET << 4, level);
+	else if (pin == GSI_PIT)
+		irq_changed(b, IRQ_PIT | IRQ_SOURCE_HPET << 4, level);
+	else
+		ioapic_set_irq(&b->apic.ioapic, pin, level);
+}
+
+static bool hpet_waits(void *arg, int pin)
+{
+	struct board *b = arg;
+	int irq = pin == GSI_PIT ? IRQ_PIT : pin;
+	int state = board_apic_waits(&b->apic, irq ? pin : GSI_PIT);
+	return state >= 0 ? state : irq < IRQ_INPUTS && pic_irq_state(&b->pic, irq) == PIC_PENDING;
+}
+
 static void intr_changed(void *to, int n, bool level)
 {
 	struct vm *vm = to;
-	vcpu_set_intr(vm->vcpu, level);
+	board_apic_intr(&vm->board->apic, level);
 }
 
 static int intr_ack(struct vm *vm)
 {
-	return pic_ack(&vm->board->pic);
+	struct board *b = vm->board;
+	int vector = b->apic.present ? lapic_ack(&b->apic.lapic) : -1;
+	return vector >= 0 ? vector : pic_ack(&b->pic);
 }
 
 static enum pit_tick_state tick_state(void *arg)
 {
-	switch (pic_irq_state(arg, IRQ_PIT)) {
+	const struct board *b = arg;
+	int apic = board_apic_waits(&b->apic, GSI_PIT);
+	if (apic >= 0)
+		return apic ? PIT_TICK_WAITING : PIT_TICK_TAKEN;
+	switch (pic_irq_state(&b->pic, IRQ_PIT)) {
 	case PIC_IDLE: return PIT_TICK_TAKEN;
 	case PIC_MASKED: return PIT_TICK_MASKED;
 	case PIC_PENDING: break;
@@ -113,7 +160,7 @@ static enum pit_tick_state tick_state(void *arg)
 static void irq_taken(void *arg, int irq)
 {
 	struct board *b = arg;
-	if (irq == IRQ_PIT)
+	if (irq == IRQ_PIT || irq == GSI_PIT)	/* the number is that of the controller which had it */
 		pit_tick_taken(&b->pit);
 }
 
@@ -310,7 +357,7 @@ static void make_chips(struct vm *vm)
 	pit_init(&b->pit, vm, "pit");
 	b->pit.irq = irq_line(b, IRQ_PIT, 0);
 	b->pit.tick_state = tick_state;
-	b->pit.tick_arg = &b->pic;
+	b->pit.tick_arg = b;
 	rtc_init(&b->rtc, vm, "rtc");
 	b->rtc.irq = irq_line(b, IRQ_RTC, 0);
 	rtc_set_ram_size(&b->rtc, vm->mem->ram_size);
@@ -362,10 +409,29 @@ static bool make_power(struct vm *vm, const struct board_options *opt)
 	return true;
 }
 
+static bool make_apic(struct vm *vm)
+{
+	struct board *b = vm->board;
+	b->apic.taken = irq_taken;
+	b->apic.taken_arg = b;
+	if (!board_apic_init(&b->apic, vm))
+		return false;
+	for (int pin = 0; pin < HPET_PINS; pin++)
+		b->apic.hpet.irq[pin] = (struct line){ .set = hpet_irq_changed, .to = b, .n = pin };
+	b->apic.hpet.legacy = (struct line){ .set = hpet_legacy_changed, .to = b };
+	b->apic.hpet.waiting = hpet_waits;
+	b->apic.hpet.waiting_arg = b;
+	if (b->apic.present)
+		add_device(b, &b->apic.lapic.dev);
+	add_device(b, &b->apic.ioapic.dev);
+	add_device(b, &b->apic.hpet.dev);
+	return true;
+}
+
 /* Last, when it is known what there is. */
 static void make_tables(struct vm *vm, const struct board_options *opt)
 {
-	struct acpi_options acpi = { .ram_size = vm->mem->ram_size, .parallel = opt->parallel };
+	struct acpi_options acpi = { .ram_size = vm->mem->ram_size, .parallel = opt->parallel, .apic = vm->board->apic.present, .hpet = true };
 	for (int i = 0; i < BOARD_UARTS; i++)
 		acpi.uarts |= (u8)(!!opt->serial[i] << i);
 	for (int i = 0; i < BOARD_FLOPPIES; i++)
@@ -453,11 +519,14 @@ static void board_reset(struct vm *vm)
 	irq_changed(vm->board, IRQ_FPU, false);
 	mem_set_a20(vm, true);
 	board_power_reset(&vm->board->power);
+	board_apic_reset(&vm->board->apic);
 }
 
 static bool make_all(struct vm *vm, const struct board_options *opt, char *err, size_t errsize)
 {
 	struct chardev_stdio in = { .filter = opt->stdin_filter, .arg = opt->stdin_arg };
+	if (!make_apic(vm))
+		return false;
 	make_chips(vm);
 	if (opt->rtc_given)
 		rtc_set_date(&vm->board->rtc, opt->rtc_date);

@@ -95,6 +95,11 @@ u64 clock_tsc_hz(struct vm *vm)
 	return c->tsc_hz;
 }
 
+u64 clock_tsc(struct vm *vm)
+{
+	return __rdtsc() + vm->vcpu->cs.tsc_offset;
+}
+
 /* --- guest time --- */
 
 bool clock_init(struct vm *vm)

@@ -29,6 +29,7 @@ void timer_cancel(struct timer *t);
 u64  clock_run_timers(struct vm *vm);
 u64  clock_next_deadline(struct vm *vm);
 u64  clock_tsc_hz(struct vm *vm);			/* the host's TSC rate, measured once or from CPUID */
+u64  clock_tsc(struct vm *vm);				/* the guest's TSC now; vCPU thread */
 /* Real date for the RTC: seconds since 1970 at guest time 0. */
 s64  clock_epoch(struct vm *vm);
 #endif

@@ -2,7 +2,7 @@
  * cpuid.c - CPU models: what CPUID answers, and from that which instruction groups and control bits exist.
  *
  * CPUID's bits are the one truth: cpu_model_has() reads the same leaves that the guest reads, once, when the model is made.
- * There is no local APIC, no long mode, no hypervisor leaf.
+ * There is no long mode, no hypervisor leaf.
  */
 #include <cpuid.h>
 #include <stdlib.h>
@@ -10,10 +10,12 @@
 #include "monitor/callouts.h"
 #include "monitor/clock.h"
 #include "monitor/cpuid.h"
+#include "monitor/msr.h"
 #include "monitor/vcpu.h"
 
 enum { EAX, EBX, ECX, EDX };
-enum { CR4_OSXSAVE = 1 << 18, LEAF1_OSXSAVE = 1 << 27, EXT_NX = 1 << 20, EXT_SYSCALL = 1 << 11 };
+enum { CR4_OSXSAVE = 1 << 18, LEAF1_OSXSAVE = 1 << 27, LEAF1_APIC = 1 << 9, APIC_BASE_ENABLE = 1 << 11 };
+enum { EXT_NX = 1 << 20, EXT_SYSCALL = 1 << 11 };
 enum { AVX_OFFSET = 576, AVX_SIZE = 256, XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
 
 struct model_row {
@@ -49,16 +51,17 @@ static const struct { u32 leaf; u8 subleaf, reg, bit; } feature_bits[TF_MAX] = {
 	[TF_GFNI] = { 7, 0, ECX, 8 }, [TF_VAES] = { 7, 0, ECX, 9 },
 	[TF_XSAVEOPT] = { 0xd, 1, EAX, 0 }, [TF_XSAVEC] = { 0xd, 1, EAX, 1 },
 	[TF_SYSCALL] = { 0x80000001, 0, EDX, 11 }, [TF_RDTSCP] = { 0x80000001, 0, EDX, 27 }, [TF_LZCNT] = { 0x80000001, 0, ECX, 5 },
-	[TF_TSC_ADJUST] = { 7, 0, EBX, 1 },
+	[TF_TSC_ADJUST] = { 7, 0, EBX, 1 }, [TF_APIC] = { 1, 0, EDX, 9 }, [TF_TSC_DEADLINE] = { 1, 0, ECX, 24 },
 	[TF_SSE4A] = { 0x80000001, 0, ECX, 6 }, [TF_PREFETCHW] = { 0x80000001, 0, ECX, 8 },
 };
 
 /* --- the host, less what is not offered --- */
 #define BIT(n) (1u << (n))
-/* Offered whatever the host has, because the monitor does it: FPU VME DE PSE TSC MSR PAE MCE CX8 SEP MTRR PGE MCA CMOV PAT PSE36. */
-#define HOST_EDX1_OWN 0x0003f9ffu
+/* Offered whatever the host has, because the monitor does it: FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36. */
+#define HOST_EDX1_OWN 0x0003fbffu
 /* Passed on from the host: CLFSH MMX FXSR SSE SSE2. */
 #define HOST_EDX1 (BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
+#define HOST_ECX1_OWN BIT(24)	/* TSC-deadline timer */
 /* SSE3 PCLMUL SSSE3 FMA SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
 #define HOST_ECX1 (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | \
 	BIT(28) | BIT(29) | BIT(30))
@@ -87,7 +90,7 @@ static bool host_has_avx(void)
 static void host_leaf1(const struct cpu_model *m, u32 out[4])
 {
 	out[EBX] = (out[EBX] & 0xff00) | 1u << 16;	/* CLFLUSH size; one logical processor, APIC id 0 */
-	out[ECX] &= HOST_ECX1;
+	out[ECX] = (out[ECX] & HOST_ECX1) | HOST_ECX1_OWN;
 	out[EDX] = (out[EDX] & HOST_EDX1) | HOST_EDX1_OWN;
 	if (!host_has_avx())
 		out[ECX] &= ~(BIT(12) | BIT(28) | BIT(29));
@@ -248,6 +251,11 @@ static void row_leaf(const struct model_row *row, u32 leaf, u32 subleaf, u32 out
 	}
 }
 
+static bool apic_on(const struct cpu_state *cs)
+{
+	return vcpu_of((struct cpu_state *)cs)->msr->value[MSR_APIC_BASE] & APIC_BASE_ENABLE;
+}
+
 void cpu_model_cpuid(const struct cpu_model *m, const struct cpu_state *cs, u32 leaf, u32 subleaf, u32 out[4])
 {
 	if (m->host)
@@ -256,6 +264,8 @@ void cpu_model_cpuid(const struct cpu_model *m, const struct cpu_state *cs, u32 
 		row_leaf(m->row, leaf, subleaf, out);
 	if (leaf == 1 && cs && (cs->cr4 & CR4_OSXSAVE))
 		out[ECX] |= LEAF1_OSXSAVE;
+	if ((leaf == 1 || leaf == 0x80000001) && cs && !apic_on(cs))
+		out[EDX] &= ~LEAF1_APIC;
 }
 
 /* --- features --- */

@@ -87,6 +87,9 @@ bool msr_read(struct vcpu *vcpu, u32 number, u64 *value)
 	case MSR_EFER:
 		*value = vcpu->cs.efer;
 		break;
+	case MSR_TSC_DEADLINE:
+		*value = vcpu->vm->tsc_deadline ? vcpu->vm->tsc_deadline(vcpu->vm->apic_arg) : 0;
+		break;
 	case MSR_ARCH_CAPS:	/* translated code of all rings runs in one host ring: these attacks find nothing to attack */
 		*value = ARCH_CAPS_IMMUNE;
 		break;
@@ -127,6 +130,17 @@ static bool efer_write(struct vcpu *vcpu, u64 value)
 	return true;
 }
 
+/* x2APIC mode (bit 10) is not offered. */
+static bool apic_base_write(struct vcpu *vcpu, u64 value)
+{
+	if (!cpu_model_has(vcpu->model, TF_APIC) || (value & ~msrs[MSR_APIC_BASE].writable))
+		return false;
+	vcpu->msr->value[MSR_APIC_BASE] = value;
+	if (vcpu->vm->apic_base_changed)
+		vcpu->vm->apic_base_changed(vcpu->vm->apic_arg, value);
+	return true;
+}
+
 static bool code_write(struct vcpu *vcpu, int i, u64 value)
 {
 	switch (i) {
@@ -149,6 +163,12 @@ static bool code_write(struct vcpu *vcpu, int i, u64 value)
 		if (!memory_types_valid(value, true))
 			return false;
 		break;
+	case MSR_APIC_BASE:
+		return apic_base_write(vcpu, value);
+	case MSR_TSC_DEADLINE:
+		if (vcpu->vm->set_tsc_deadline)
+			vcpu->vm->set_tsc_deadline(vcpu->vm->apic_arg, value);
+		return true;
 	case MSR_UCODE_REV:	/* written with 0 before CPUID loads the revision; ours is 0 */
 		return true;
 	case MSR_ARCH_CAPS: case MSR_PLATFORM_INFO:

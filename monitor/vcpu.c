@@ -156,13 +156,14 @@ void vcpu_nmi(struct vcpu *v)
 
 /* --- attention --- */
 
-/* INIT does not touch the time-stamp counter (SDM vol. 3, table 9-1). */
+/* INIT touches neither the time-stamp counter nor the local APIC's address (SDM vol. 3, table 9-1). */
 static void restart_cpu(struct vcpu *v)
 {
-	u64 offset = v->cs.tsc_offset;
+	u64 offset = v->cs.tsc_offset, apic_base = v->msr->value[MSR_APIC_BASE];
 
 	vcpu_reset(v);
 	v->cs.tsc_offset = offset;
+	v->msr->value[MSR_APIC_BASE] = apic_base;
 }
 
 static void reset_machine(struct vcpu *v)

@@ -53,6 +53,12 @@ struct vm {
 	int (*intr_ack)(struct vm *vm);	/* INTA cycle: vector of the highest pending interrupt; set by the board */
 	void (*ferr)(struct vm *vm, bool level);	/* FERR# for CR0.NE=0; set by the board */
 
+	/* The local APIC's registers that are MSRs; set by the board, may be NULL. */
+	void (*apic_base_changed)(void *arg, u64 value);	/* IA32_APIC_BASE, valid */
+	u64 (*tsc_deadline)(void *arg);
+	void (*set_tsc_deadline)(void *arg, u64 tsc);
+	void *apic_arg;
+
 	bool (*cpu_restarts)(struct vm *vm);	/* the program that resets the CPU wants to go on: firmware is there for it. May be NULL. */
 
 	u64 activity;			/* vCPU thread: counts what connects guest code with the outside: accesses to devices, interrupts */

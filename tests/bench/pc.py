@@ -83,10 +83,10 @@ def screen(engine, monitor):
         except Refused:         # the screen is still off
             return ''
     path = os.path.join(OUT, 'vga')
-    monitor.execute('pmemsave', val=0xb8000, size=4000, filename=path)
+    monitor.execute('pmemsave', val=0xb8000, size=0x8000, filename=path)      # all: the console scrolls by the start address
     with open(path, 'rb') as f:
         cells = f.read()[::2].decode('latin-1')
-    return '\n'.join(cells[i:i + 80] for i in range(0, 2000, 80))
+    return '\n'.join(cells[i:i + 80] for i in range(0, len(cells), 80))
 
 
 def command(engine, run, sock, serial):

@@ -39,6 +39,17 @@ u64 clock_now(struct vm *vm)
 	return vm->clock->now;
 }
 
+/* 2 GHz */
+u64 clock_tsc(struct vm *vm)
+{
+	return vm->clock->now * 2;
+}
+
+u64 clock_tsc_hz(struct vm *vm)
+{
+	return 2000000000;
+}
+
 /* 2024-02-29 23:59:50 UTC, a Thursday */
 s64 clock_epoch(struct vm *vm)
 {
