@@ -127,7 +127,7 @@ static enum tr_exit run(struct translator *tr)
 		}
 		case EX_STALE:
 			cs->rip = ((struct blk *)(uintptr_t)cs->exit_arg)->eip;
-			if (!cs->go)
+			if (!cs->go && !step)	/* a step must be made: behind MOV SS no interrupt may come */
 				return TR_EXIT_PEND;
 			target = after_stale(tr, (struct blk *)(uintptr_t)cs->exit_arg)->body;
 			break;
