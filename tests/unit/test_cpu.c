@@ -659,10 +659,11 @@ static void test_cpuid(void **state)
 	assert_true(cpu_model_has(host, TF_SSE2));
 	assert_false(cpu_model_has(old, TF_TSC));
 	assert_false(cpu_model_has(old, TF_CMOV));
+	assert_false(cpu_model_has(old, TF_APIC));
 	assert_false(cpu_model_has(host, TF_NEVER));
 	cpu_model_cpuid(host, NULL, 1, 0, r);
 	assert_int_equal(r[2] & (1u << 31 | 1u << 21 | 1u << 27 | 1u << 5), 0);	/* hypervisor, x2APIC, OSXSAVE, VMX */
-	assert_int_equal(r[3] & 1u << 9, 0);					/* APIC */
+	assert_int_equal(r[3] & 1u << 9, 1u << 9);				/* APIC, until its MSR switches it off */
 	cpu_model_cpuid(host, NULL, 0x80000001, 0, r);
 	assert_int_equal(r[3] & (1u << 29 | 1u << 20), 1u << 20);		/* no long mode, but NX */
 	cpu_model_cpuid(host, NULL, 0x80000007, 0, r);
