@@ -226,7 +226,9 @@ void ours_restore(struct ours *v, const u8 *golden)
 void ours_fini(struct ours *v)
 {
 	event_fini(&v->vm);
+	const struct cpu_model *model = v->vm.vcpu->model;
 	vcpu_fini(v->vm.vcpu);
+	cpu_model_free(model);
 	clock_fini(&v->vm);
 	bus_fini(&v->vm);
 	mem_fini(&v->vm);
