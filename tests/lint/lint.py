@@ -53,7 +53,7 @@ def project_files():
         names = out.decode().split('\0')
     except (OSError, subprocess.CalledProcessError):
         names = [os.path.relpath(os.path.join(top, f), SRC) for top, dirs, files in os.walk(SRC) for f in files]
-        names = [n for n in names if not n.startswith(('.git/', 'build/')) and n != 'ringfence']
+        names = [n for n in names if not n.startswith(('.git/', 'build/')) and n != 'ringfence' and '__pycache__/' not in n]
     return sorted(n for n in set(names) if n and os.path.isfile(os.path.join(SRC, n)))
 
 
