@@ -331,6 +331,8 @@ static bool kbd_sink_idle(void *kbd) { return kbd_idle(kbd); }
 static void mouse_sink(void *mouse, int dx, int dy, int dz, u8 buttons) { mouse_move(mouse, dx, dy, dz, buttons); }
 static void leds_changed(void *in, u8 leds) { input_leds(in, leds); }
 
+static void speaker(void *audio, const struct audio_wave *w) { audio_wave(audio, w); }
+
 static void make_input(struct vm *vm)
 {
 	struct board *b = vm->board;
@@ -358,6 +360,8 @@ static void make_chips(struct vm *vm)
 	b->pit.irq = irq_line(b, IRQ_PIT, 0);
 	b->pit.tick_state = tick_state;
 	b->pit.tick_arg = b;
+	b->pit.speaker = vm->audio ? speaker : NULL;
+	b->pit.speaker_arg = vm->audio;
 	rtc_init(&b->rtc, vm, "rtc");
 	b->rtc.irq = irq_line(b, IRQ_RTC, 0);
 	rtc_set_ram_size(&b->rtc, vm->mem->ram_size);

@@ -16,6 +16,7 @@ struct event_loop;
 struct board;
 struct display;
 struct input;
+struct audio;
 
 enum vm_stop {
 	VM_RUNNING,
@@ -46,6 +47,7 @@ struct vm {
 	struct board *board;		/* devices/board_pc.c */
 	struct display *display;	/* devices/display.c; NULL in tests of single chips */
 	struct input *input;		/* devices/input.c; NULL in tests of single chips */
+	struct audio *audio;		/* devices/audio.c; NULL: nobody hears the machine */
 	void (*board_reset)(struct vm *vm);	/* all chips to their reset state; set by the board */
 	void (*reset_hook)(struct vm *vm, void *arg);	/* after a reset of CPU and chips: the kernel loader puts the kernel back */
 	void *reset_arg;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "devices/audio.h"
 #include "devices/board_pc.h"
 #include "devices/display.h"
 #include "devices/input.h"
@@ -181,6 +182,7 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 		snprintf(m->err, sizeof(m->err), "out of memory for keyboard and mouse");
 		return false;
 	}
+	vm->audio = strcmp(opt->display, "sdl") ? NULL : audio_init(vm);	/* without it the machine is silent */
 	if (!board_build(m))
 		return false;
 	if (!open_front(m))
@@ -206,6 +208,7 @@ void machine_fini(struct machine *m)
 	display_fini(vm->display);
 	if (m->has_board)
 		board_fini(vm);
+	audio_fini(vm->audio);
 	if (vm->vcpu)
 		vcpu_fini(vm->vcpu);
 	if (m->has_clock)

@@ -1,5 +1,5 @@
 /*
- * sdl.c - the machine in a window. The one file that knows SDL.
+ * sdl.c - the machine in a window. It and sdl_audio.c, its sound, are the files that know SDL.
  *
  * The main thread waits for events of the window and for the display's, which the vCPU thread sends once until it was looked at; only
  * lines that changed go to the texture. SDL's scancodes are HID usages, so the host's keyboard layout does not matter.
@@ -24,11 +24,12 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 #include "devices/screenshot.h"
 #include "monitor/event.h"
 #include "monitor/vm.h"
+#include "ui/sdl_audio.h"
 
 #define CLOSE_AGAIN_MS 5000
 #define TITLE_MAX 200
 
-enum { CODE_CHANGED, CODE_STOP };
+enum { CODE_CHANGED, CODE_SOUND, CODE_STOP };
 
 struct sdl {
 	struct vm *vm;
@@ -39,6 +40,7 @@ struct sdl {
 	u32 width, height;		/* of the texture; 0: none yet */
 	u64 seen;			/* the frame's seq that the texture shows */
 	struct display_viewer viewer;
+	struct sdl_audio *audio;
 	u32 event_type;
 	u32 woken, stopped;		/* atomic: an event is on its way; run() is to return */
 	u8 buttons;
@@ -65,6 +67,11 @@ static void display_woke(void *arg)
 	struct sdl *s = arg;
 	if (!__atomic_exchange_n(&s->woken, 1, __ATOMIC_ACQ_REL) && !push(s, CODE_CHANGED))
 		__atomic_store_n(&s->woken, 0, __ATOMIC_RELEASE);
+}
+
+static void sound_woke(void *arg)
+{
+	push(arg, CODE_SOUND);
 }
 
 static void sdl_stop(void *arg)
@@ -343,6 +350,8 @@ static void event(struct sdl *s, SDL_Event *e)
 	default:
 		if (e->type == s->event_type && e->user.code == CODE_CHANGED)
 			take_frame(s);
+		else if (e->type == s->event_type && e->user.code == CODE_SOUND)
+			sdl_audio_check(s->audio);
 		break;
 	}
 }
@@ -370,6 +379,7 @@ static void sdl_close(void *arg)
 {
 	struct sdl *s = arg;
 	display_detach(s->vm->display, &s->viewer);
+	sdl_audio_close(s->audio);
 	SDL_Quit();
 	free(s);
 }
@@ -419,6 +429,7 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 	s->draw = true;
 	s->viewer = (struct display_viewer){ .changed = display_woke, .arg = s };
 	display_attach(vm->display, &s->viewer);
+	s->audio = sdl_audio_open(vm, sound_woke, s);
 	*f = (struct front){ .run = sdl_run, .stop = sdl_stop, .close = sdl_close, .arg = s };
 	return true;
 }

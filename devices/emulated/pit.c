@@ -237,6 +237,37 @@ void pit_tick_taken(struct pit *p)
 		arm_timer(p, tick);
 }
 
+/* --- channel 2's speaker --- */
+
+static void say_level(struct pit *p, u64 tick, bool high)
+{
+	p->speaker(p->speaker_arg, &(struct audio_wave){ .from = tick, .before = !high });
+}
+
+/* The output behind the AND gate of port 61h, after channel 2 or the port was written. Strobes (modes 4 and 5) are too short to hear. */
+static void speaker_update(struct pit *p, u64 tick)
+{
+	struct pit_channel *c = &p->ch[2];
+	if (!p->speaker)
+		return;
+	bool high = output(c, tick);
+	if (!(p->port61 & P61_SPEAKER) || !started(c) || c->stopped || mode_of(c) >= 4) {
+		say_level(p, tick, high && p->port61 & P61_SPEAKER);
+		return;
+	}
+	struct audio_wave w = { .from = tick, .start = c->start, .period = c->period, .high = high_part(c, c->period) };
+	if (!periodic(c)) {
+		w.high = c->period;
+		w.period = 0;
+	}
+	p->speaker(p->speaker_arg, &w);
+	if (!c->reload || !periodic(c))
+		return;
+	w = (struct audio_wave){ .from = c->reload_at, .start = c->next_start, .period = c->next_period,
+				 .high = high_part(c, c->next_period) };
+	p->speaker(p->speaker_arg, &w);
+}
+
 /* --- counts and gates --- */
 
 static u32 decode_count(const struct pit_channel *c, u16 raw)
@@ -369,6 +400,8 @@ static void write_control(struct pit *p, u8 value, u64 tick)
 						 .next_period = 0x10000 };
 		if (n == 0)
 			pit_update(p, tick);
+		else if (n == 2)
+			speaker_update(p, tick);
 	}
 }
 
@@ -382,6 +415,8 @@ void pit_write(struct pit *p, u32 offset, u8 value)
 	write_count(&p->ch[offset], value, tick);
 	if (offset == 0)
 		pit_update(p, tick);
+	else if (offset == 2)
+		speaker_update(p, tick);
 }
 
 static u8 byte_of(u16 value, bool high)
@@ -424,8 +459,10 @@ u8 pit_read_port61(struct pit *p)
 
 void pit_write_port61(struct pit *p, u8 value)
 {
+	u64 tick = tick_now(p);
 	p->port61 = value & P61_WRITABLE;
-	set_gate(&p->ch[2], value & P61_GATE2, tick_now(p));
+	set_gate(&p->ch[2], value & P61_GATE2, tick);
+	speaker_update(p, tick);
 }
 
 static void pit_reset(void *dev)
@@ -437,10 +474,19 @@ static void pit_reset(void *dev)
 	p->due = NONE;
 	timer_cancel(&p->timer);
 	line_set(&p->irq, false);
+	if (p->speaker)
+		say_level(p, tick_now(p), false);
+}
+
+static void pit_loaded(void *dev)
+{
+	struct pit *p = dev;
+	speaker_update(p, tick_now(p));
 }
 
 static const struct device_class pit_class = {
 	.name = "pit", .what = "8254 interval timer", .version = 1, .fields = pit_fields, .reset = pit_reset,
+	.loaded = pit_loaded,
 };
 
 void pit_init(struct pit *p, struct vm *vm, const char *id)

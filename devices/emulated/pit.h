@@ -3,6 +3,7 @@
  */
 #ifndef RF_PIT_H
 #define RF_PIT_H
+#include "devices/audio.h"
 #include "devices/device.h"
 #include "monitor/clock.h"
 
@@ -37,6 +38,8 @@ struct pit {
 	/* Periodic ticks that the guest was too slow to take are caught up; NULL: never waits. */
 	enum pit_tick_state (*tick_state)(void *arg);
 	void *tick_arg;
+	void (*speaker)(void *arg, const struct audio_wave *w);	/* what the speaker does from now on; NULL: nobody hears it */
+	void *speaker_arg;
 	u64 due;		/* the clock tick of channel 0's next rising edge to be delivered; ~0: none */
 	struct timer timer;
 	u8 port61;		/* bits 3-0: parity and channel enables as written, speaker data, gate 2 */

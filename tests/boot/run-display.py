@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""run-display.py - the machine in a window (under Xvfb) and in a terminal (in tmux): SeaBIOS' text is there, and keys reach its boot menu.
+"""run-display.py - the machine in a window (under Xvfb) and in a terminal (in tmux): SeaBIOS' text is there, keys reach its boot menu, a
+guest's tone is heard.
 
 usage: run-display.py
 
 Prints a line for each case; what is missing for a case skips it.
 """
+import array
 import os
 import shutil
 import subprocess
@@ -117,6 +119,41 @@ def use_window(x, folder, m):
     m.wait(PATIENCE)
 
 
+# The timer's channel 2 to 1193182 / 1193 Hz, the speaker on, and that is all: a boot sector.
+BEEP = bytes.fromhex('b0b6e643' 'b0a9e642' 'b004e642' 'e4610c03e661' 'fbf4ebfd')
+
+
+def sound(folder):
+    need('Xvfb')
+    built_with('sdl', 'without SDL')
+    image, samples = os.path.join(folder, 'beep.img'), os.path.join(folder, 'samples')
+    with open(image, 'wb') as f:
+        f.write(BEEP.ljust(510, b'\0') + b'\x55\xaa')
+        f.truncate(1474560)
+
+    def tone():
+        """The samples from one rise through zero to the next, as most of them are."""
+        heard = array.array('h')
+        if os.path.exists(samples):
+            with open(samples, 'rb') as f:
+                data = f.read(200000)
+            heard.frombytes(data[:len(data) & ~1])
+        rises = [i for i in range(1, len(heard)) if heard[i - 1] < 0 <= heard[i]]
+        apart = sorted(b - a for a, b in zip(rises, rises[1:]))
+        return apart[len(apart) // 2] if len(apart) > 500 else 0
+
+    with Server() as x:
+        env = dict(x.env, SDL_AUDIODRIVER='disk', SDL_DISKAUDIOFILE=samples)
+        with subprocess.Popen([RINGFENCE, 'run', image, '--display', 'sdl', '--serial', 'none', '--name', NAME], env=env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as m:
+            try:
+                apart = until('tone', tone)
+            finally:
+                m.kill()
+    if not 47 <= apart <= 49:
+        raise Failure('the tone of 1000 Hz has %d samples a period at 48000 a second' % apart)
+
+
 def terminal(folder):
     need('tmux')
     built_with('text', 'without ncurses')
@@ -146,7 +183,7 @@ def terminal(folder):
 
 def main():
     failed = 0
-    for name, case in (('window', window), ('terminal', terminal)):
+    for name, case in (('window', window), ('sound', sound), ('terminal', terminal)):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 case(folder)
