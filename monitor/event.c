@@ -2,8 +2,8 @@
  * event.c - the event thread: one poll() on the watched files, an eventfd, and a timerfd for the next timer's deadline.
  *
  * What crosses threads, and how:
- *  - `deadline` is under `deadline_lock`. The vCPU thread arms the timerfd itself, which wakes nobody: a guest that programs its
- *    timer anew with every tick costs one short system call each time. A due deadline is taken (it becomes ~0) and turns into one
+ *  - `deadline` and `alarm` are under `deadline_lock`. The vCPU thread arms the timerfd itself, which wakes nobody, and only to make it
+ *    earlier: one that goes off too early is armed anew by the event thread. A due deadline is taken (it becomes ~0) and turns into one
  *    vcpu_kick(); the vCPU thread runs the timers and sets the next one.
  *  - watches and the list of posted calls are under `lock`. `ready` runs without the lock; `calling` names the watch whose `ready`
  *    is running, so that event_unwatch() can wait for its end. Dead watches are freed by the event thread only, between polls.
@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define NEVER (~0ull)
+#define NAP_NS 300000	/* the alarm stands so far behind the end of a sleep: an idle guest handles its tick and sleeps again meanwhile */
 enum { FD_WAKE, FD_TIMER, FIXED_FDS };	/* places in event_loop.fds */
 
 struct watch {
@@ -53,7 +54,8 @@ struct event_loop {
 	_Atomic bool wake_pending;	/* wakefd was written and not yet read */
 
 	pthread_mutex_t deadline_lock;
-	u64 deadline;			/* guest ns, or NEVER; while it is set the timerfd is armed */
+	u64 deadline;			/* guest ns, or NEVER */
+	u64 alarm;			/* when the timerfd goes off: guest ns, or NEVER; not after `deadline`, if there is one */
 	int timerfd;
 
 	pthread_mutex_t lock;
@@ -133,13 +135,11 @@ static void call_ready(struct event_loop *l, size_t n)
 }
 
 /* With deadline_lock held. */
-static void arm(struct event_loop *l)
+static void arm(struct event_loop *l, u64 alarm)
 {
-	struct itimerspec t = { 0 };	/* disarms */
-	if (l->deadline != NEVER) {
-		u64 now = clock_now(l->vm), ns = l->deadline > now ? l->deadline - now : 1;
-		t.it_value = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
-	}
+	u64 now = clock_now(l->vm), ns = alarm > now ? alarm - now : 1;
+	struct itimerspec t = { .it_value = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) } };
+	l->alarm = alarm;
 	bug_on(timerfd_settime(l->timerfd, 0, &t, NULL), "timerfd: %s", strerror(errno));
 }
 
@@ -151,10 +151,11 @@ static void timer_fired(struct event_loop *l)
 		bug_on(errno != EAGAIN, "timerfd: %s", strerror(errno));	/* EAGAIN: set anew meanwhile */
 	pthread_mutex_lock(&l->deadline_lock);
 	bool due = l->deadline != NEVER && clock_now(l->vm) >= l->deadline;
+	l->alarm = NEVER;
 	if (due)
 		l->deadline = NEVER;
-	else
-		arm(l);
+	else if (l->deadline != NEVER)
+		arm(l, l->deadline);
 	pthread_mutex_unlock(&l->deadline_lock);
 	if (due)
 		vcpu_kick(l->vm->vcpu);
@@ -224,7 +225,7 @@ bool event_init(struct vm *vm, char *err, size_t errsize)
 		snprintf(err, errsize, "out of memory for the event loop");
 		return false;
 	}
-	*l = (struct event_loop){ .vm = vm, .fds = l->fds, .deadline = NEVER, .posts_end = &l->posts };
+	*l = (struct event_loop){ .vm = vm, .fds = l->fds, .deadline = NEVER, .alarm = NEVER, .posts_end = &l->posts };
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_mutex_init(&l->deadline_lock, NULL);
 	pthread_cond_init(&l->called, NULL);
@@ -341,9 +342,18 @@ void event_set_deadline(struct vm *vm, u64 deadline)
 {
 	struct event_loop *l = vm->events;
 	pthread_mutex_lock(&l->deadline_lock);
-	if (deadline != l->deadline) {
-		l->deadline = deadline;
-		arm(l);
-	}
+	l->deadline = deadline;
+	if (deadline < l->alarm)
+		arm(l, deadline);
+	pthread_mutex_unlock(&l->deadline_lock);
+}
+
+void event_nap(struct vm *vm, u64 until)
+{
+	struct event_loop *l = vm->events;
+	pthread_mutex_lock(&l->deadline_lock);
+	l->deadline = NEVER;
+	if (until != NEVER && l->alarm <= until)
+		arm(l, until + NAP_NS);
 	pthread_mutex_unlock(&l->deadline_lock);
 }

@@ -20,4 +20,6 @@ bool event_post(struct vm *vm, void (*fn)(void *arg), void *arg);
 void event_run_posted(struct vm *vm);				/* vCPU thread */
 /* vCPU thread, after timers changed: the loop's next wake-up (guest ns). */
 void event_set_deadline(struct vm *vm, u64 deadline);
+/* vCPU thread, before it sleeps until then (guest ns) and wakes itself: no deadline, and the loop need not wake up for an old one. */
+void event_nap(struct vm *vm, u64 until);
 #endif

@@ -122,7 +122,7 @@ void vcpu_sleep(struct vcpu *v, u64 deadline)
 {
 	u64 now;
 
-	event_set_deadline(v->vm, NEVER);
+	event_nap(v->vm, deadline);
 	__atomic_store_n(&v->run->sleeping, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&v->cs.go, __ATOMIC_SEQ_CST) && (now = clock_now(v->vm)) < deadline) {	/* a kick stores 0 */
 		u64 ns = deadline - now;
