@@ -24,6 +24,7 @@ struct image_probe {
 
 struct image_format {
 	const char *name;
+	const char *also;	/* another name that it is known by; NULL: none */
 	bool parallel;
 	/* How sure: 0 is no, 100 a magic number. raw says 1. NULL: never found by content. */
 	int (*probe)(const struct image_probe *p);
@@ -68,7 +69,7 @@ struct image {
 	pthread_mutex_t lock;
 };
 
-extern const struct image_format image_raw;
+extern const struct image_format image_raw, image_vdi, image_vhd, image_vmdk, image_bochs;
 
 /* What the backing image has there; zeroes behind its end or without one. */
 int image_read_backing(struct image *im, u64 offset, void *buf, u64 len);

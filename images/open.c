@@ -20,12 +20,12 @@
 #define MAX_SIZE  (1ull << 57)	/* 2^48 sectors, what LBA48 can reach */
 #define CHAIN_MAX 200		/* images in a chain; each holds a file open */
 
-static const struct image_format *const formats[] = { &image_raw };
+static const struct image_format *const formats[] = { &image_raw, &image_vdi, &image_vhd, &image_vmdk, &image_bochs };
 
 /* Formats that are known by their first bytes, and that nothing here reads. */
 static const struct { const char *magic; u32 len; const char *name; } foreign[] = {
-	{ "QFI\xfb", 4, "qcow2" }, { "KDMV", 4, "vmdk" }, { "# Disk DescriptorFile", 21, "vmdk" }, { "<<< ", 4, "vdi" },
-	{ "conectix", 8, "vhd" }, { "vhdxfile", 8, "vhdx" }, { "\x1f\x8b\x08", 3, "gzip" }, { "\xfd" "7zXZ", 5, "xz" },
+	{ "QFI\xfb", 4, "qcow2" }, { "vhdxfile", 8, "vhdx" }, { "COWD", 4, "ESX's COWD" },
+	{ "\x1f\x8b\x08", 3, "gzip" }, { "\xfd" "7zXZ", 5, "xz" },
 };
 
 u64 image_file_size(int fd)
@@ -116,7 +116,7 @@ const struct image_format *image_format_find(const char *name, const char *path,
 {
 	char known[200] = "";
 	for (u32 i = 0; i < ARRAY_SIZE(formats); i++) {
-		if (!strcmp(formats[i]->name, name))
+		if (!strcmp(formats[i]->name, name) || (formats[i]->also && !strcmp(formats[i]->also, name)))
 			return formats[i];
 		size_t n = strlen(known);
 		snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "", formats[i]->name);

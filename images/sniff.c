@@ -76,7 +76,8 @@ static bool is_floppy_size(u64 size)
 
 static bool is_disk_format(const u8 *head)
 {
-	return !memcmp(head, "QFI\xfb", 4) || !memcmp(head, "KDMV", 4) || !memcmp(head, "<<< ", 4) || !memcmp(head, "conectix", 8);
+	return !memcmp(head, "QFI\xfb", 4) || !memcmp(head, "KDMV", 4) || !memcmp(head, "<<< ", 4) || !memcmp(head, "conectix", 8) ||
+		!memcmp(head, "# Disk DescriptorFile", 21) || !memcmp(head, "Bochs Virtual HD Image", 23);
 }
 
 /* File systems that fill a whole disk and leave the boot sector alone. */

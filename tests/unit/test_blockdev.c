@@ -1,7 +1,7 @@
 /*
  * test_blockdev.c - requests come back in order and whole; what the host refuses is tried again and nothing passes it.
  */
-/* objs: devices/blockdev.o devices/device.o images/all tests/unit/fake_vm.o monitor/lib/bug.o */
+/* objs: devices/blockdev.o devices/device.o images/all monitor/lib/all tests/unit/fake_vm.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

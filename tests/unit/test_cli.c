@@ -1,5 +1,5 @@
 /* test_cli.c - the command line: what is accepted, what it means, what is said of the rest; and the Ctrl-A keys. */
-/* objs: ui/cli.o ui/cli_drive.o ui/cli_files.o ui/rundir.o ui/tty.o images/all monitor/trace.o */
+/* objs: ui/cli.o ui/cli_drive.o ui/cli_files.o ui/rundir.o ui/tty.o images/all monitor/lib/all monitor/trace.o */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * test_image.c - raw images: bounds, odd lengths, locks, refusals; and what sniff.c takes files for.
  */
-/* objs: images/all */
+/* objs: images/all monitor/lib/all */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
