@@ -109,7 +109,7 @@ static void pause_machine(struct blockdev *b, const struct blk_req *req, int err
 		fprintf(stderr, "ringfence: %s; what the guest wrote last is lost\n", why);
 		return;
 	}
-	vm_pause(b->vm, why);
+	vm_pause(b->vm, error == ENOSPC || error == EDQUOT || error == EFBIG ? VM_PAUSE_NO_SPACE : VM_PAUSE_IO_ERROR, why);
 }
 
 static void *worker(void *arg)

@@ -40,11 +40,12 @@ void vm_request_cpu_reset(struct vm *vm)
 	vcpu_kick(vm->vcpu);
 }
 
-void vm_pause(struct vm *vm, const char *why)
+void vm_pause(struct vm *vm, enum vm_pause_kind kind, const char *why)
 {
 	if (!change(&vm->pause, PAUSE_NO, PAUSE_ASKING))
 		return;
 	snprintf(vm->pause_why, sizeof(vm->pause_why), "%s", why);
+	vm->pause_kind = kind;
 	__atomic_store_n(&vm->pause, PAUSE_YES, __ATOMIC_SEQ_CST);
 	kick(vm);
 }

@@ -37,6 +37,13 @@ enum vm_happening {
 #define VM_LISTENERS 32
 #define VM_PAUSE_WHY 256
 
+/* Who or what paused the machine. */
+enum vm_pause_kind {
+	VM_PAUSE_USER,		/* somebody asked for it */
+	VM_PAUSE_NO_SPACE,	/* the host has no room for what the guest writes, or a limit forbids it */
+	VM_PAUSE_IO_ERROR,	/* the host cannot write it for another reason */
+};
+
 struct vm {
 	const char *name;
 	struct mem *mem;		/* monitor/mem.c: guest-physical memory */
@@ -68,7 +75,8 @@ struct vm {
 	bool halt_waits;		/* HLT with interrupts off waits for the user, as on a PC, and does not power off */
 	enum vm_stop stop;		/* written by vm_request_stop() */
 	u32 pause;			/* vm.c: asked to pause; atomic */
-	char pause_why[VM_PAUSE_WHY];	/* vCPU thread, while vm_paused() */
+	char pause_why[VM_PAUSE_WHY];	/* vCPU thread, while vm_paused(); and the next */
+	enum vm_pause_kind pause_kind;
 	struct { enum vm_happening what; void (*fn)(void *arg); void *arg; } listener[VM_LISTENERS];
 	u32 listeners;
 	bool reset_requested;
@@ -91,7 +99,7 @@ void vm_request_cpu_reset(struct vm *vm);
  * Pausing: guest and guest clock, the TSC with it, stand still from the next block boundary on; posted calls (event_post()) still run,
  * and reset and stop requests are heard. Any thread. `why` is a sentence; the first reason stands until the machine goes on.
  */
-void vm_pause(struct vm *vm, const char *why);
+void vm_pause(struct vm *vm, enum vm_pause_kind kind, const char *why);
 void vm_continue(struct vm *vm);
 bool vm_paused(const struct vm *vm);	/* asked to, that is: the vCPU may not have come to rest yet */
 /* Before the machine runs: fn runs on the vCPU thread each time that this has happened. At most VM_LISTENERS of them. */

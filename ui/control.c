@@ -355,8 +355,9 @@ static void announce(struct control *k, const char *event, struct json *data)
 static void on_pause(void *arg)
 {
 	struct control *k = arg;
-	if (strcmp(k->vm->pause_why, control_stopped)) {
+	if (k->vm->pause_kind != VM_PAUSE_USER) {
 		struct json *data = js_object();
+		js_put(data, "nospace", js_bool(k->vm->pause_kind == VM_PAUSE_NO_SPACE));
 		js_put(data, "reason", js_text(k->vm->pause_why));
 		announce(k, "BLOCK_IO_ERROR", data);
 	}

@@ -23,7 +23,14 @@
 #include "ui/control.def"
 #undef CONTROL
 
-const char control_stopped[] = "stopped by the user";
+/* QMP's names of run states, and one of our own. */
+const char *control_pause_name(enum vm_pause_kind kind)
+{
+	static const char *const names[] = {
+		[VM_PAUSE_USER] = "paused", [VM_PAUSE_NO_SPACE] = "no-space", [VM_PAUSE_IO_ERROR] = "io-error",
+	};
+	return names[kind];
+}
 
 static bool fail(struct control_call *c, const char *sentence)
 {
@@ -68,9 +75,9 @@ bool control_query_name(struct control_call *c)
 bool control_query_status(struct control_call *c)
 {
 	struct vm *vm = c->vm;
-	bool paused = vm_paused(vm), user = !strcmp(vm->pause_why, control_stopped);
+	bool paused = vm_paused(vm);
 	c->result = js_object();
-	js_put(c->result, "status", js_text(!paused ? "running" : user ? "paused" : "io-error"));
+	js_put(c->result, "status", js_text(paused ? control_pause_name(vm->pause_kind) : "running"));
 	js_put(c->result, "running", js_bool(!paused));
 	if (paused)
 		js_put(c->result, "reason", js_text(vm->pause_why));
@@ -84,7 +91,7 @@ bool control_query_status(struct control_call *c)
 
 bool control_stop(struct control_call *c)
 {
-	vm_pause(c->vm, control_stopped);
+	vm_pause(c->vm, VM_PAUSE_USER, "stopped by the user");
 	return true;
 }
 

@@ -3,9 +3,8 @@
  */
 #ifndef RF_CONTROL_CMDS_H
 #define RF_CONTROL_CMDS_H
-#include "monitor/lib/types.h"
+#include "monitor/vm.h"
 
-struct vm;
 struct json;
 
 struct control_call {
@@ -34,6 +33,6 @@ void control_usage(const struct control_verb *verb, char *buf, size_t size);
 const char *control_arg(const struct control_call *c, const char *name);
 bool control_arg_number(const struct control_call *c, const char *name, s64 *n);
 
-/* Why vm_pause() when a user asked. */
-extern const char control_stopped[];
+/* What query-status calls a machine that is paused for this. */
+const char *control_pause_name(enum vm_pause_kind kind);
 #endif

@@ -112,7 +112,7 @@ static bool board_build(struct machine *m)
 static void say_paused(void *arg)
 {
 	struct vm *vm = arg;
-	if (strcmp(vm->pause_why, control_stopped))
+	if (vm->pause_kind != VM_PAUSE_USER)
 		fprintf(stderr, "\nringfence: paused: %s; 'ringfence ctl %s cont' tries again\n", vm->pause_why, vm->name);
 }
 

@@ -15,9 +15,15 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 }
 #else
 #include <SDL.h>
+#include <SDL_syswm.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "devices/display.h"
 #include "devices/input.h"
@@ -25,11 +31,13 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 #include "monitor/event.h"
 #include "monitor/vm.h"
 #include "ui/sdl_audio.h"
+#include "ui/x11.h"
 
 #define CLOSE_AGAIN_MS 5000
-#define TITLE_MAX 200
+#define LOOK_AROUND_MS 500
+#define TITLE_MAX 500
 
-enum { CODE_CHANGED, CODE_SOUND, CODE_STOP };
+enum { CODE_CHANGED, CODE_SOUND, CODE_PAUSE, CODE_STOP };
 
 struct sdl {
 	struct vm *vm;
@@ -42,10 +50,14 @@ struct sdl {
 	struct display_viewer viewer;
 	struct sdl_audio *audio;
 	u32 event_type;
+	int x11, wake;			/* the connection to the X server, -1: none; an eventfd, for who waits for it */
+	bool lost;			/* atomic: the X server has gone */
 	u32 woken, stopped;		/* atomic: an event is on its way; run() is to return */
 	u8 buttons;
 	bool grabbed, full, resized;	/* resized: the user likes the window's size */
 	bool draw;			/* the window is to be drawn again */
+	pthread_mutex_t why_lock;
+	char why[VM_PAUSE_WHY];		/* the machine is paused; "": it is not */
 	u32 close_asked;		/* SDL ticks; 0: not */
 };
 
@@ -59,7 +71,11 @@ static void say(const char *sentence)
 static bool push(struct sdl *s, int code)
 {
 	SDL_Event e = { .user = { .type = s->event_type, .code = code } };
-	return SDL_PushEvent(&e) == 1;
+	u64 one = 1;
+	bool ok = SDL_PushEvent(&e) == 1;
+	while (s->x11 >= 0 && write(s->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	return ok;
 }
 
 static void display_woke(void *arg)
@@ -72,6 +88,25 @@ static void display_woke(void *arg)
 static void sound_woke(void *arg)
 {
 	push(arg, CODE_SOUND);
+}
+
+static void set_why(struct sdl *s, const char *why)
+{
+	pthread_mutex_lock(&s->why_lock);
+	snprintf(s->why, sizeof(s->why), "%s", why);
+	pthread_mutex_unlock(&s->why_lock);
+	push(s, CODE_PAUSE);
+}
+
+static void machine_paused(void *arg)
+{
+	struct sdl *s = arg;
+	set_why(s, s->vm->pause_why);
+}
+
+static void machine_goes_on(void *arg)
+{
+	set_why(arg, "");
 }
 
 static void sdl_stop(void *arg)
@@ -90,9 +125,13 @@ static void reset_machine(void *vm)
 
 static void show_title(struct sdl *s)
 {
-	char title[TITLE_MAX];
+	char title[TITLE_MAX], paused[TITLE_MAX] = "";
 	const char *more = s->close_asked ? " (close again to switch it off)" : s->grabbed ? " (Ctrl+Alt+G releases the mouse)" : "";
-	snprintf(title, sizeof(title), "%.100s - Ringfence%s", s->vm->name, more);
+	pthread_mutex_lock(&s->why_lock);
+	if (s->why[0])
+		snprintf(paused, sizeof(paused), " - paused: %s", s->why);
+	pthread_mutex_unlock(&s->why_lock);
+	snprintf(title, sizeof(title), "%.100s - Ringfence%s%s", s->vm->name, more, paused);
 	SDL_SetWindowTitle(s->window, title);
 }
 
@@ -270,7 +309,7 @@ static void key(struct sdl *s, const SDL_KeyboardEvent *e)
 	SDL_Scancode code = e->keysym.scancode;
 	if (down && (e->keysym.mod & KMOD_CTRL) && (e->keysym.mod & KMOD_ALT) && !e->repeat && command(s, code))
 		return;
-	if (s->close_asked && down) {
+	if (s->close_asked && down && code < SDL_SCANCODE_LCTRL) {	/* not the Alt of another Alt+F4 */
 		s->close_asked = 0;
 		show_title(s);
 	}
@@ -352,25 +391,49 @@ static void event(struct sdl *s, SDL_Event *e)
 			take_frame(s);
 		else if (e->type == s->event_type && e->user.code == CODE_SOUND)
 			sdl_audio_check(s->audio);
+		else if (e->type == s->event_type && e->user.code == CODE_PAUSE)
+			show_title(s);
 		break;
 	}
+}
+
+static bool gone(struct sdl *s)
+{
+	return __atomic_load_n(&s->lost, __ATOMIC_ACQUIRE);
+}
+
+/* For an event, or for push(). SDL's own waiting would turn round and round on a dead connection to the X server. */
+static void wait(struct sdl *s)
+{
+	struct pollfd fds[2] = { { .fd = s->x11, .events = POLLIN }, { .fd = s->wake, .events = POLLIN } };
+	u64 count;
+	if (s->x11 < 0)
+		SDL_WaitEventTimeout(NULL, LOOK_AROUND_MS);
+	else if (poll(fds, 2, LOOK_AROUND_MS) > 0 && fds[1].revents && read(s->wake, &count, sizeof(count)) < 0)
+		say("cannot read an eventfd");
 }
 
 static void sdl_run(void *arg)
 {
 	struct sdl *s = arg;
 	SDL_Event e;
-	while (!__atomic_load_n(&s->stopped, __ATOMIC_ACQUIRE)) {
-		if (!SDL_WaitEvent(&e)) {
-			fprintf(stderr, "ringfence: the window is gone (%s); the machine goes on without\n", SDL_GetError());
-			return;
-		}
-		do
+	while (!__atomic_load_n(&s->stopped, __ATOMIC_ACQUIRE) && !gone(s)) {
+		if (SDL_PollEvent(&e)) {
 			event(s, &e);
-		while (SDL_PollEvent(&e));
-		if (s->draw)
+		} else if (s->draw) {
 			draw(s);
+		} else {
+			wait(s);
+		}
 	}
+	if (!gone(s))
+		return;
+	display_detach(s->vm->display, &s->viewer);
+	sdl_audio_close(s->audio);
+	s->audio = NULL;
+	input_release_all(s->vm->input);
+	fprintf(stderr, "ringfence: the X server is gone; the machine goes on without a window ('ringfence ctl %s quit' ends it)\n",
+		s->vm->name);
 }
 
 /* --- life --- */
@@ -380,7 +443,9 @@ static void sdl_close(void *arg)
 	struct sdl *s = arg;
 	display_detach(s->vm->display, &s->viewer);
 	sdl_audio_close(s->audio);
-	SDL_Quit();
+	if (!gone(s))	/* it would wait for the server */
+		SDL_Quit();
+	close(s->wake);
 	free(s);
 }
 
@@ -406,13 +471,28 @@ static bool make_window(struct sdl *s)
 	return s->renderer && s->event_type != (u32)-1;
 }
 
+static void outlive_server(struct sdl *s)
+{
+	SDL_SysWMinfo info;
+	SDL_VERSION(&info.version);
+	s->x11 = -1;
+#ifdef SDL_VIDEO_DRIVER_X11
+	if (SDL_GetWindowWMInfo(s->window, &info) && info.subsystem == SDL_SYSWM_X11)
+		s->x11 = x11_outlive(info.info.x11.display, &s->lost);
+#endif
+}
+
 bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *actions, char *err, size_t errsize)
 {
 	struct sdl *s = calloc(1, sizeof(*s));
-	if (!s) {
-		snprintf(err, errsize, "out of memory for the window");
+	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!s || wake < 0) {
+		snprintf(err, errsize, "--display sdl: %s", strerror(errno));
+		free(s);
 		return false;
 	}
+	s->wake = wake;
+	pthread_mutex_init(&s->why_lock, NULL);
 	s->vm = vm;
 	s->actions = *actions;
 	SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
@@ -422,13 +502,17 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 	if (SDL_Init(SDL_INIT_VIDEO) || !on_a_screen() || !make_window(s)) {
 		snprintf(err, errsize, "--display sdl: no window: %s", SDL_GetError());
 		SDL_Quit();
+		close(s->wake);
 		free(s);
 		return false;
 	}
+	outlive_server(s);
 	show_title(s);
 	s->draw = true;
 	s->viewer = (struct display_viewer){ .changed = display_woke, .arg = s };
 	display_attach(vm->display, &s->viewer);
+	vm_on(vm, VM_PAUSED, machine_paused, s);
+	vm_on_continue(vm, machine_goes_on, s);
 	s->audio = sdl_audio_open(vm, sound_woke, s);
 	*f = (struct front){ .run = sdl_run, .stop = sdl_stop, .close = sdl_close, .arg = s };
 	return true;

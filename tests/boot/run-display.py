@@ -8,6 +8,7 @@ Prints a line for each case; what is missing for a case skips it.
 """
 import array
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,47 +77,159 @@ class Server:
         self.process.wait()
 
 
+class Window:
+    """A machine in a window, and what a user does to it."""
+
+    def __init__(self, folder, *words, manager=False):
+        need('Xvfb', 'xdotool', *['openbox'] * manager)
+        built_with('sdl', 'without SDL')
+        self.folder, self.words, self.manager = folder, words, manager
+
+    def __enter__(self):
+        self.server = Server()
+        self.env = self.server.__enter__().env
+        self.others = []
+        if self.manager:
+            self.others.append(subprocess.Popen(['openbox'], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            until('window manager', lambda: self.tool('get_num_desktops'))
+            time.sleep(0.5)     # a window that comes while it starts may never be shown
+        self.says = open(os.path.join(self.folder, 'says'), 'w+')
+        self.machine = subprocess.Popen([RINGFENCE, 'run', *self.words, '--display', 'sdl', '--serial', 'none', '--name', NAME],
+                                        env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.says, stderr=self.says)
+        try:
+            self.found = until('window', lambda: self.tool('search', '--name', '^%s - Ringfence' % NAME)).split()[0]
+            until('focus', self.focus)
+        except BaseException as e:
+            if isinstance(e, Failure) and self.said():
+                e.args = ('%s; it said: %s' % (e, self.said()[-200:]),)
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *what):
+        for process in [self.machine] + self.others:
+            process.kill()
+            process.wait()
+        self.says.close()
+        self.server.__exit__()
+
+    def focus(self):
+        self.tool('windowfocus', self.found)
+        return self.tool('getwindowfocus') == self.found
+
+    def tool(self, *words):
+        return output('xdotool', *words, env=self.env).strip()
+
+    def key(self, *keys):
+        self.tool('key', *keys)
+
+    def title(self):
+        return self.tool('getwindowname', self.found)
+
+    def said(self):
+        self.says.seek(0)
+        return self.says.read()
+
+    def pictures(self):
+        return [f for f in os.listdir(self.folder) if f.endswith('.png') and os.path.getsize(os.path.join(self.folder, f))]
+
+
+def ctl(*words):
+    return output(RINGFENCE, 'ctl', NAME, *words)
+
+
+def text():
+    return ctl('screen-text')
+
+
 def window(folder):
-    need('Xvfb', 'xdotool')
-    built_with('sdl', 'without SDL')
-    with Server() as x:
-        command = [RINGFENCE, 'run', '--display', 'sdl', '--serial', 'none', '--name', NAME, '--boot', 'menu=on']
-        with open(os.path.join(folder, 'says'), 'w+') as says, \
-                subprocess.Popen(command, env=x.env, cwd=folder, stdin=subprocess.DEVNULL, stdout=says, stderr=says) as m:
-            try:
-                use_window(x, folder, m)
-            finally:
-                m.kill()
+    with Window(folder, '--boot', 'menu=on') as w:
+        if output(RINGFENCE, 'ctl', '--help'):
+            def menu():
+                w.key('Escape')
+                return 'Select boot device' in text()
+            until('boot menu', menu)
+        w.key('ctrl+alt+s')
+        name = until('screenshot', w.pictures)[0]
+        with open(os.path.join(folder, name), 'rb') as f:
+            if f.read(8) != b'\x89PNG\r\n\x1a\n':
+                raise Failure('the screenshot is no PNG file')
+        w.tool('mousemove', '--window', w.found, '100', '100', 'click', '1')
+        until('hint at the grabbed mouse', lambda: 'releases the mouse' in w.title())
+        w.key('ctrl+alt+g')
+        until('free mouse', lambda: 'releases the mouse' not in w.title())
+        w.machine.terminate()
+        w.machine.wait(PATIENCE)
 
 
-def use_window(x, folder, m):
-    def tool(*words):
-        return output('xdotool', *words, env=x.env).strip()
+# Reads keys from the BIOS and writes them to the screen.
+ECHO = bytes.fromhex('30e4cd16' 'b40ebb0700cd10' 'ebf3')
 
-    def pictures():
-        return [f for f in os.listdir(folder) if f.startswith(NAME) and f.endswith('.png') and os.path.getsize(os.path.join(folder, f))]
 
-    def text():
-        return output(RINGFENCE, 'ctl', NAME, 'screen-text')
+def boot_floppy(folder, code):
+    path = os.path.join(folder, 'floppy.img')
+    with open(path, 'wb') as f:
+        f.write(code.ljust(510, b'\0') + b'\x55\xaa')
+        f.truncate(1474560)
+    return path
 
-    found = until('window', lambda: tool('search', '--name', '^%s - Ringfence' % NAME)).split()[0]
-    tool('windowfocus', found)
-    if output(RINGFENCE, 'ctl', '--help'):
-        def menu():
-            tool('key', 'Escape')
-            return 'Select boot device' in text()
-        until('boot menu', menu)
-    tool('key', 'ctrl+alt+s')
-    name = until('screenshot', pictures)[0]
-    with open(os.path.join(folder, name), 'rb') as f:
-        if f.read(8) != b'\x89PNG\r\n\x1a\n':
-            raise Failure('the screenshot is no PNG file')
-    tool('mousemove', '--window', found, '100', '100', 'click', '1')
-    until('hint at the grabbed mouse', lambda: 'releases the mouse' in tool('getwindowname', found))
-    tool('key', 'ctrl+alt+g')
-    until('free mouse', lambda: 'releases the mouse' not in tool('getwindowname', found))
-    m.terminate()
-    m.wait(PATIENCE)
+
+def commands(folder):
+    """The keys that are the window's own, and what the title says."""
+    need('xclip')
+    with Window(folder, boot_floppy(folder, ECHO), manager=True) as w:
+        until('the guest', lambda: 'Booting from Floppy' in text())
+        until('echo', lambda: w.key('q') or 'q' in text().splitlines()[-1])
+        with subprocess.Popen(['xclip', '-selection', 'clipboard', '-loops', '1'], stdin=subprocess.PIPE, env=w.env) as clip:
+            clip.communicate(b'Hello, {World}; 1+1=2')
+            w.key('ctrl+alt+v')
+            until('pasted text', lambda: 'Hello, {World}; 1+1=2' in text())
+        ctl('stop')
+        until('pause in the title', lambda: 'paused: stopped by the user' in w.title())
+        ctl('cont')
+        until('title as before', lambda: 'paused' not in w.title())
+        w.key('ctrl+alt+r')
+        until('reset', lambda: 'World' not in text())
+        until('the guest again', lambda: 'Booting from Floppy' in text())
+        w.key('ctrl+alt+e')
+        until('empty drive', lambda: 'inserted: true' not in ctl('query-block'))
+        w.key('ctrl+alt+e')
+        until('word of the empty drive', lambda: 'no medium to eject' in w.said())
+        w.key('alt+F4')
+        until('question in the title', lambda: 'close again' in w.title())
+        w.key('alt+F4')
+        if w.machine.wait(PATIENCE) != 0:
+            raise Failure('closed twice it ends with status %d' % w.machine.returncode)
+
+
+def sizes(folder):
+    with Window(folder, manager=True) as w:
+        def size():
+            return re.search(r'Geometry: (\d+x\d+)', w.tool('getwindowgeometry', w.found)).group(1)
+
+        until('window as large as the picture', lambda: size() == '720x400')
+        w.key('ctrl+alt+f')
+        until('full screen', lambda: size() == '1280x960')
+        w.key('ctrl+alt+f')
+        until('window again', lambda: size() == '720x400')
+        w.tool('windowsize', w.found, '300', '200')
+        until('small window', lambda: size() == '300x200')
+        w.key('ctrl+alt+s')
+        until('screenshot', w.pictures)
+        w.machine.terminate()
+        w.machine.wait(PATIENCE)
+
+
+def server_dies(folder):
+    with Window(folder) as w:
+        until("SeaBIOS' first line", lambda: 'SeaBIOS' in text())
+        w.server.process.kill()
+        until('sentence on the lost window', lambda: 'the X server is gone' in w.said())
+        if 'status: running' not in ctl('query-status') or 'SeaBIOS' not in text():
+            raise Failure('without its window the machine does not answer')
+        ctl('quit')
+        if w.machine.wait(PATIENCE) != 0:
+            raise Failure('without its window it ends with status %d' % w.machine.returncode)
 
 
 # The timer's channel 2 to 1193182 / 1193 Hz, the speaker on, and that is all: a boot sector.
@@ -126,10 +239,7 @@ BEEP = bytes.fromhex('b0b6e643' 'b0a9e642' 'b004e642' 'e4610c03e661' 'fbf4ebfd')
 def sound(folder):
     need('Xvfb')
     built_with('sdl', 'without SDL')
-    image, samples = os.path.join(folder, 'beep.img'), os.path.join(folder, 'samples')
-    with open(image, 'wb') as f:
-        f.write(BEEP.ljust(510, b'\0') + b'\x55\xaa')
-        f.truncate(1474560)
+    image, samples = boot_floppy(folder, BEEP), os.path.join(folder, 'samples')
 
     def tone():
         """The samples from one rise through zero to the next, as most of them are."""
@@ -183,7 +293,8 @@ def terminal(folder):
 
 def main():
     failed = 0
-    for name, case in (('window', window), ('sound', sound), ('terminal', terminal)):
+    for name, case in (('window', window), ('commands', commands), ('sizes', sizes), ('server-dies', server_dies),
+                       ('sound', sound), ('terminal', terminal)):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 case(folder)

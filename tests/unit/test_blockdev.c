@@ -110,7 +110,7 @@ static char why_paused[300];
 static void (*on_continue)(void *arg);
 static void *on_continue_arg;
 
-void vm_pause(struct vm *vm, const char *why) { snprintf(why_paused, sizeof(why_paused), "%s", why); }
+void vm_pause(struct vm *vm, enum vm_pause_kind kind, const char *why) { snprintf(why_paused, sizeof(why_paused), "%s", why); }
 void vm_on(struct vm *vm, enum vm_happening what, void (*fn)(void *arg), void *arg)
 {
 	assert_int_equal(what, VM_CONTINUED);

@@ -144,7 +144,7 @@ static void wait_count(struct machine *m, u32 more_than)
 
 static void pause_it(struct machine *m)
 {
-	vm_pause(&m->vm, "the test says so");
+	vm_pause(&m->vm, VM_PAUSE_USER, "the test says so");
 	meet(m);	/* may be done on the way into the pause */
 	meet(m);
 }
@@ -158,7 +158,7 @@ static void test_stands_still(void **state)
 	u64 tsc = guest_tsc(m), now = clock_now(&m->vm);
 	assert_true(vm_paused(&m->vm));
 	assert_string_equal(m->vm.pause_why, "the test says so");
-	vm_pause(&m->vm, "another reason");
+	vm_pause(&m->vm, VM_PAUSE_USER, "another reason");
 	sleep_ms(100);
 	meet(m);
 	assert_string_equal(m->vm.pause_why, "the test says so");
