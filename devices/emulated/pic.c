@@ -282,7 +282,11 @@ static void pic_reset(void *dev)
 
 static void pic_loaded(void *dev)
 {
-	pic_update(dev);
+	struct pic *p = dev;
+	for (int i = 0; i < 2; i++)
+		if (p->chip[i].init_step == 1 || p->chip[i].init_step > 4)
+			p->chip[i].init_step = 0;
+	pic_update(p);
 }
 
 static const struct device_class pic_class = {

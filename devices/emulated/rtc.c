@@ -345,7 +345,9 @@ static void rtc_reset(void *dev)
 
 static void rtc_loaded(void *dev)
 {
-	rtc_update(dev);
+	struct rtc *r = dev;
+	r->index &= 0x7f;
+	rtc_update(r);
 }
 
 static const struct device_class rtc_class = {

@@ -350,10 +350,10 @@ static void uart_loaded(void *dev)
 {
 	struct uart *u = dev;
 	u->rx_head &= 15;
-	if (u->rx_count > 16)
-		u->rx_count = 16;
-	if (u->tx_count > 16)
-		u->tx_count = 16;
+	if (u->rx_count > capacity(u))
+		u->rx_count = (u8)capacity(u);
+	if (u->tx_count > capacity(u))
+		u->tx_count = (u8)capacity(u);
 	uart_update(u);
 }
 

@@ -10,7 +10,7 @@
  * devices/emulated/kbd.o devices/emulated/mouse.o devices/emulated/dma.o devices/emulated/lpt.o
  * devices/emulated/floppy.o devices/emulated/floppy_data.o devices/emulated/floppy_media.o
  * devices/emulated/port92.o devices/pci.o devices/emulated/i440fx.o devices/emulated/uart.o tests/unit/fake_vm.o
- * devices/emulated/piix3.o
+ * devices/emulated/piix3.o devices/emulated/lapic.o devices/emulated/lapic_timer.o devices/emulated/ioapic.o devices/emulated/hpet.o
  * monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,9 +19,12 @@
 #include "devices/chardev.h"
 #include "devices/emulated/dma.h"
 #include "devices/emulated/floppy.h"
+#include "devices/emulated/hpet.h"
 #include "devices/emulated/i440fx.h"
 #include "devices/emulated/i8042.h"
 #include "devices/emulated/kbd.h"
+#include "devices/emulated/ioapic.h"
+#include "devices/emulated/lapic.h"
 #include "devices/emulated/lpt.h"
 #include "devices/emulated/mouse.h"
 #include "devices/emulated/ide.h"
@@ -241,7 +244,68 @@ static u32 r_lpt(void *d, u32 n) { return lpt_read(d, n); }
 static void w_lpt(void *d, u32 n, u8 v) { lpt_write(d, n, v); }
 static bool o_lpt(void *d) { return ((struct lpt *)d)->irq.level; }
 
+/* Ports are registers of 32 bits, whose bytes are written as they are or four times; the last one is the CPU and the inputs. */
+static u32 four(u8 v) { return v & 1 ? v * 0x01010101u : v; }
+static void lapic_nothing(void *arg) { }
+static void lapic_hears(void *arg, u8 vector) { }
+static void a_lapic(void *d, struct vm *vm)
+{
+	struct lapic *l = d;
+	lapic_init(l, vm, "a", 1000000000, true, 0x00050014);
+	l->nmi = l->init = lapic_nothing;
+	l->eoi = l->taken = lapic_hears;
+	lapic_enable(l, true);
+	lapic_write(l, 0xf0, 0x1ff, 4);
+}
+static u32 r_lapic(void *d, u32 n) { return n < 64 ? lapic_read(d, n * 16, 4) : (u32)lapic_ack(d); }
+static void w_lapic(void *d, u32 n, u8 v)
+{
+	const struct apic_message m = { .vector = v | 0x10, .mode = APIC_FIXED, .level = v & 1 };
+	if (n == 64)
+		v & 0x80 ? lapic_set_lint(d, v & 1, v >> 1 & 1) : (void)lapic_deliver(d, &m);
+	else if (n != 15)	/* stays switched on */
+		lapic_write(d, n * 16, n >= 0x32 && n <= 0x37 ? v | (u32)(v & 0x60) << 12 : n == 0x38 ? v * 64u : four(v), 4);
+}
+static bool o_lapic(void *d) { return ((struct lapic *)d)->intr.level; }
+
+static bool ioapic_goes(void *arg, const struct ioapic_message *m) { return m->vector & 1; }
+static void a_ioapic(void *d, struct vm *vm)
+{
+	struct ioapic *a = d;
+	ioapic_init(a, vm, "a");
+	a->deliver = ioapic_goes;
+}
+static u32 r_ioapic(void *d, u32 n) { return ioapic_read(d, n & 1 ? 0x10 : 0, 4); }
+static void w_ioapic(void *d, u32 n, u8 v)
+{
+	if (n < 2)
+		ioapic_write(d, n ? 0x10 : 0, n ? v * 0x101u : v & 0x3f, 4);
+	else if (n == 2)
+		ioapic_eoi(d, v);
+	else
+		ioapic_set_irq(d, v % IOAPIC_PINS, v >> 7);
+}
+static bool o_ioapic(void *d) { return ioapic_vector(d, 3) >= 0; }
+
+static void a_hpet(void *d, struct vm *vm) { hpet_init(d, vm, "a"); }
+static u32 r_hpet(void *d, u32 n) { return hpet_read(d, n * 4, 4); }
+static void w_hpet(void *d, u32 n, u8 v)
+{
+	u32 at = n * 4;
+	hpet_write(d, at, at >= 0x100 && !(at & 8) ? four(v) & 0xffffu : at >= 0x100 ? v * 0x80u : four(v), 4);
+}
+static bool o_hpet(void *d)
+{
+	u32 levels = 0;
+	for (int i = 0; i < HPET_PINS; i++)
+		levels += ((struct hpet *)d)->irq[i].level;
+	return levels & 1;
+}
+
 static const struct subject subjects[] = {
+	{ "lapic", sizeof(struct lapic), 65, a_lapic, r_lapic, w_lapic, o_lapic },
+	{ "ioapic", sizeof(struct ioapic), 4, a_ioapic, r_ioapic, w_ioapic, o_ioapic },
+	{ "hpet", sizeof(struct hpet), 0x60, a_hpet, r_hpet, w_hpet, o_hpet },
 	{ "dma", sizeof(struct dma), 48, a_dma, r_dma, w_dma, o_dma },
 	{ "floppy", sizeof(struct floppy), 8, a_floppy, r_floppy, w_floppy, o_floppy },
 	{ "lpt", sizeof(struct lpt), 3, a_lpt, r_lpt, w_lpt, o_lpt },
