@@ -201,6 +201,29 @@ static void drain(struct blockdev *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
+bool blockdev_settle(struct blockdev *b, bool *busy)
+{
+	pthread_mutex_lock(&b->lock);
+	while (b->working || (b->todo.head && !b->stalled))
+		pthread_cond_wait(&b->idle, &b->lock);
+	bool stalled = b->stalled, done = b->finished.head;
+	pthread_mutex_unlock(&b->lock);
+	if (done)
+		deliver(b);
+	*busy |= done;
+	return !stalled;
+}
+
+void blockdev_give_up(struct blockdev *b)
+{
+	bool busy = true;
+	while (busy) {
+		busy = false;
+		drain(b);
+		blockdev_settle(b, &busy);
+	}
+}
+
 static void close_image(struct blockdev *b)
 {
 	int error = b->image ? image_flush(b->image) : 0;

@@ -32,6 +32,11 @@ void blockdev_stop(struct blockdev *b);
 void blockdev_fini(struct blockdev *b);		/* stops, closes the image, frees */
 /* vCPU thread. A request outside the medium gives EINVAL, one on an empty drive ENOMEDIUM, a write to a read-only medium EROFS. */
 void blockdev_submit(struct blockdev *b, struct blk_req *req);
+/* For snapshots; vCPU thread. Waits until nothing is in flight and tells the chip, which may start the next request: *busy is set when
+ * there was something. False: the host refuses a write, which waits for the user. */
+bool blockdev_settle(struct blockdev *b, bool *busy);
+/* The chip's state is going to be replaced: waits for what is in flight; what the host refuses is given up. */
+void blockdev_give_up(struct blockdev *b);
 /* Removable media; vCPU thread. `changed` tells the chip. Waits for what is in flight; the old image is flushed and closed. */
 void blockdev_change(struct blockdev *b, struct image *im);
 void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg);

@@ -11,6 +11,7 @@
 #include "devices/board_drives.h"
 #include "devices/board_isa.h"
 #include "devices/board_power.h"
+#include "devices/board_state.h"
 #include "devices/board_video.h"
 #include "devices/chardev.h"
 #include "devices/emulated/debugcon.h"
@@ -46,6 +47,13 @@ enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_FLOPPY = 6, IRQ_LPT = 7, IRQ_RTC = 8, IRQ_S
 #define IRQ_SOURCE_HPET 6
 #define IRQ_SOURCE_PCI 7	/* of every input that the PCI interrupt router can pull */
 
+/* Which sources pull which interrupt input: the board's own state, as if it were a chip. */
+struct irq_inputs {
+	struct device dev;
+	u8 sources[IRQ_INPUTS];		/* bit n: source n of the input is high */
+	u8 cut[IRQ_INPUTS];		/* bit n: source n is cut off */
+};
+
 struct board {
 	struct device *devices;
 	struct pic pic;
@@ -68,8 +76,7 @@ struct board {
 	struct debugexit debugexit;
 	struct video *video;
 	struct chardev *serial[BOARD_UARTS], *debugcon_chr;
-	u8 irq_sources[IRQ_INPUTS];	/* bit n: source n of the input is high */
-	u8 irq_cut[IRQ_INPUTS];		/* bit n: source n is cut off */
+	struct irq_inputs irq;
 };
 
 static const struct { const char *id; u16 port; int irq, source; } uarts[BOARD_UARTS] = {
@@ -81,10 +88,26 @@ static const struct { const char *id; u16 port; int irq, source; } uarts[BOARD_U
 /* Every ISA input goes to both kinds of controllers; guests mask one of them. */
 static void irq_update(struct board *b, int irq)
 {
-	bool high = b->irq_sources[irq] & ~b->irq_cut[irq];
+	bool high = b->irq.sources[irq] & ~b->irq.cut[irq];
 	pic_set_irq(&b->pic, irq, high);
 	board_apic_irq(&b->apic, irq, high);
 }
+
+static void irq_loaded(void *dev)
+{
+	struct irq_inputs *i = dev;
+	for (int irq = 0; irq < IRQ_INPUTS; irq++)
+		irq_update(i->dev.vm->board, irq);
+}
+
+static const struct field irq_fields[] = {
+	FIELD_ARRAY(struct irq_inputs, sources, FIELD_U8),
+	FIELD_ARRAY(struct irq_inputs, cut, FIELD_U8),
+	FIELD_END
+};
+static const struct device_class irq_class = {
+	.name = "irq", .what = "interrupt inputs", .version = 1, .fields = irq_fields, .loaded = irq_loaded,
+};
 
 /* n: input, and in the upper bits which of its sources */
 static void irq_changed(void *to, int n, bool level)
@@ -93,7 +116,7 @@ static void irq_changed(void *to, int n, bool level)
 	int irq = n & 15;
 	u8 bit = (u8)(1 << (n >> 4));
 	vm_trace(b->pic.dev.vm, TRACE_DEV, "dev: irq %d source %d %s\n", irq, n >> 4, level ? "high" : "low");
-	b->irq_sources[irq] = (u8)(level ? b->irq_sources[irq] | bit : b->irq_sources[irq] & ~bit);
+	b->irq.sources[irq] = (u8)(level ? b->irq.sources[irq] | bit : b->irq.sources[irq] & ~bit);
 	irq_update(b, irq);
 }
 
@@ -106,7 +129,7 @@ static struct line irq_line(struct board *b, int irq, int source)
 static void hpet_legacy_changed(void *to, int n, bool level)
 {
 	struct board *b = to;
-	b->irq_cut[IRQ_PIT] = b->irq_cut[IRQ_RTC] = level;	/* their source 0 */
+	b->irq.cut[IRQ_PIT] = b->irq.cut[IRQ_RTC] = level;	/* their source 0 */
 	irq_update(b, IRQ_PIT);
 	irq_update(b, IRQ_RTC);
 }
@@ -377,7 +400,8 @@ static void make_chips(struct vm *vm)
 	b->pci.cpu_reset = hard_reset;
 	b->i8042.cpu_reset_arg = b->port92.cpu_reset_arg = b->pci.cpu_reset_arg = vm;
 
-	struct device *all[] = { &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->kbd.dev, &b->mouse.dev, &b->port92.dev };
+	b->irq.dev = (struct device){ .cls = &irq_class, .vm = vm, .id = "irq" };
+	struct device *all[] = { &b->irq.dev, &b->pic.dev, &b->pit.dev, &b->rtc.dev, &b->i8042.dev, &b->kbd.dev, &b->mouse.dev, &b->port92.dev };
 	for (u32 i = 0; i < ARRAY_SIZE(all); i++)
 		add_device(b, all[i]);
 }
@@ -563,6 +587,7 @@ bool board_init(struct vm *vm, const struct board_options *opt, char *err, size_
 	vm->cpu_restarts = cpu_restarts;
 	vm->intr_ack = intr_ack;
 	vm->ferr = ferr_changed;
+	vm->state = &board_state_ops;
 	if (make_all(vm, opt, err, errsize))
 		return true;
 	if (!err[0])	/* the bus has refused a port and says so there */
@@ -609,6 +634,9 @@ struct blockdev *board_blockdev(struct vm *vm, u32 n)
 	struct board *b = vm->board;
 	return n < BOARD_IDE_DRIVES ? b->drives.blk[n] : n < BOARD_DRIVES ? b->isa.blk[n - BOARD_IDE_DRIVES] : NULL;
 }
+
+struct video *board_video(struct vm *vm) { return vm->board->video; }
+struct rtc *board_rtc(struct vm *vm) { return &vm->board->rtc; }
 
 struct device *board_devices(struct vm *vm)
 {

@@ -6,6 +6,8 @@
 #include "devices/device.h"
 
 struct blockdev;
+struct rtc;
+struct video;
 #define BOARD_UARTS 4
 #define BOARD_START_PORT 0x505	/* the boot ROM asks here for its kernel */
 #define BOARD_IDE_DRIVES 4
@@ -50,6 +52,9 @@ void board_fini(struct vm *vm);
 struct blockdev *board_blockdev(struct vm *vm, u32 n);
 /* Any thread: the power button is pressed. Guests that know ACPI shut down. */
 void board_power_button(struct vm *vm);
+/* For board_state.c. */
+struct video *board_video(struct vm *vm);
+struct rtc *board_rtc(struct vm *vm);
 /* All chips, linked by `next`. */
 struct device *board_devices(struct vm *vm);
 #endif

@@ -187,3 +187,10 @@ struct device *video_device(struct video *v)
 {
 	return &v->vga.dev;
 }
+
+u8 *video_memory(struct video *v, u64 *bytes)
+{
+	vga_flush(&v->vga);
+	*bytes = VGA_VRAM_BYTES;
+	return v->vram;
+}

@@ -13,5 +13,7 @@ struct vm;
  * NULL with a sentence in err: no memory, or its BIOS cannot be read. */
 struct video *video_init(struct vm *vm, struct pci *pci, char *err, size_t errsize);
 void video_fini(struct video *v);
+/* Video memory, with all that the guest wrote in it. */
+u8 *video_memory(struct video *v, u64 *bytes);
 struct device *video_device(struct video *v);
 #endif

@@ -146,6 +146,16 @@ void clock_cont(struct vm *vm)
 	c->frozen = RUNNING;
 }
 
+void clock_set(struct vm *vm, u64 now)
+{
+	struct clock *c = vm->clock;
+	if (c->frozen == RUNNING)
+		c->offset = host_ns(CLOCK_MONOTONIC) - now;
+	else
+		c->frozen = now;
+	c->announced = 0;
+}
+
 s64 clock_epoch(struct vm *vm)
 {
 	return vm->clock->epoch;

@@ -22,6 +22,7 @@ void clock_fini(struct vm *vm);
 u64  clock_now(struct vm *vm);				/* any thread */
 void clock_stop(struct vm *vm);
 void clock_cont(struct vm *vm);
+void clock_set(struct vm *vm, u64 now);			/* guest time is this from now on; timers stay as they are */
 void timer_init(struct vm *vm, struct timer *t, void (*fn)(void *arg, u64 now), void *arg);
 void timer_arm(struct timer *t, u64 deadline);		/* replaces an earlier deadline */
 void timer_cancel(struct timer *t);

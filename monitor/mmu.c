@@ -45,12 +45,14 @@ static void resolve(struct cpu_state *cs, gla_t lin, int acc, struct walk *w)
 }
 
 /* Can there be an entry for this? What stands against a write entry is done now: a trusted page table is trusted no more, a clean page
- * of a device becomes dirty. */
+ * becomes dirty. */
 static bool fillable(struct mmu *mmu, gpa_t gpa, bool write)
 {
 	u64 gpage = gpa >> PAGE_SHIFT;
 	enum mem_kind kind = mem_kind(mmu->mem, gpa);
 
+	if (write && kind == MEM_RAM && mmu->trap[gpage] & TRAP_CLEAN)
+		vt_first_write(mmu, (u32)gpage);
 	if (write && kind == MEM_RAM && mmu->trap[gpage] == TRAP_PT)
 		vt_untrack(mmu, (u32)gpage);
 	if (write && ((kind != MEM_RAM && kind != MEM_DEVICE) || mmu->trap[gpage]))

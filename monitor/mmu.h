@@ -28,6 +28,19 @@ void mmu_flush_all(struct mmu *mmu);		/* A20, memory map changes */
 /* Pages of a device's RAM, [gpa, gpa+len), at `host`: writes to them take the slow path from now on, with `reads` reads too. */
 void mmu_device_purge(struct mmu *mmu, gpa_t gpa, const u8 *host, u64 len, bool reads);
 
+/* Registers and memory were replaced (a snapshot): all is forgotten. The PDPTE registers are not what memory has, so they come along. */
+void mmu_restore(struct cpu_state *cs, const u64 pdpte[4]);
+void mmu_pdptes(const struct cpu_state *cs, u64 pdpte[4]);
+
+/*
+ * mmu_clean.c: which pages of RAM were written since a moment. mmu_clean_all() is that moment: `written` will be called (vCPU thread)
+ * before the first write to each page. Before the first such moment all pages count as written; those of the hole (A0000h to FFFFFh)
+ * always do.
+ */
+void mmu_clean_all(struct cpu_state *cs, void (*written)(void *arg, u32 gpage), void *arg);
+bool mmu_page_clean(const struct cpu_state *cs, u32 gpage);
+void mmu_page_unclean(struct cpu_state *cs, u32 gpage);	/* counts as written, without `written` being called */
+
 /* mmu_log.c: begins or ends to note which pages are written, by guest and devices. */
 void mmu_log_writes(struct cpu_state *cs, bool on);
 /* Have all pages that were written since the log began the contents that they had then? False if that is not known. */

@@ -614,6 +614,23 @@ void mmu_mode_changed(struct cpu_state *cs)
 	space_switch(mmu, cs);
 }
 
+void mmu_restore(struct cpu_state *cs, const u64 pdpte[4])
+{
+	struct mmu *mmu = mmu_of(cs);
+
+	mmu->untracks++;	/* no space keeps what it trusted */
+	mmu_flush_all(mmu);
+	walk_setup(&mmu->env, cs);
+	memcpy(mmu->env.pdpte, pdpte, sizeof(mmu->env.pdpte));
+	mmu->pdpte_key = pdpte_key(cs);
+	space_switch(mmu, cs);
+}
+
+void mmu_pdptes(const struct cpu_state *cs, u64 pdpte[4])
+{
+	memcpy(pdpte, ((const struct vcpu *)cs)->mmu->env.pdpte, sizeof(((struct walk_env *)0)->pdpte));
+}
+
 static void invlpg_half(struct mmu *mmu, struct vt_half *h, u32 page)
 {
 	u32 region = page >> (REGION_SHIFT - PAGE_SHIFT);
@@ -667,6 +684,8 @@ struct mmu *mmu_init(struct vcpu *vcpu)
 	}
 	mmu->env.mem = mmu->mem;
 	mmu->env.trap = mmu->trap;
+	mmu->env.first_write = vt_first_write;
+	mmu->env.first_write_arg = mmu;
 	mmu->env.phys_bits = model_phys_bits(vcpu);
 	mmu_mode_changed(&vcpu->cs);
 	return mmu;

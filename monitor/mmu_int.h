@@ -99,6 +99,8 @@ struct mmu {
 	struct commit_piece commit[2];
 	struct write_log *log;	/* mmu_log.c; NULL: off */
 	struct write_log *log_room;
+	void (*written)(void *arg, u32 gpage);	/* mmu_clean.c; may be NULL */
+	void *written_arg;
 	u32 watched[4];		/* linear pages that the tables must not hold */
 	int watches;
 };
@@ -142,6 +144,9 @@ void vt_loosen(struct vt_half *h, u32 region);
 bool vt_log_has(const struct mmu *mmu, u64 gpage);
 void vt_log_write(struct mmu *mmu, u64 gpage);
 void vt_log_fini(struct mmu *mmu);
+
+/* mmu_clean.c: a TRAP_CLEAN page is about to be written. */
+void vt_first_write(void *mmu, u32 gpage);
 
 /* mmu_as.c */
 void vt_clear_half(struct mmu *mmu, struct vt_half *h);

@@ -83,6 +83,8 @@ void mmu_phys_writing(struct cpu_state *cs, gpa_t gpa)
 {
 	struct mmu *mmu = mmu_of(cs);
 
+	if (mmu->trap[gpa >> PAGE_SHIFT] & TRAP_CLEAN)
+		vt_first_write(mmu, (u32)(gpa >> PAGE_SHIFT));
 	if (mmu->log)
 		vt_log_write(mmu, gpa >> PAGE_SHIFT);
 }

@@ -40,7 +40,12 @@ void msr_reset(struct vcpu *vcpu)
 	vcpu->cs.efer = 0;
 }
 
-static int find(u32 number)
+u32 msr_number(int i)
+{
+	return msrs[i].number;
+}
+
+int msr_find(u32 number)
 {
 	switch (number) {
 #define MSR(name, num, rule, vendor, feature, reset, writable) case num: return MSR_##name;
@@ -65,7 +70,7 @@ static void report_unknown(struct vcpu *vcpu, u32 number, const char *what)
 /* The table's index of a register that this model has, or -1. */
 static int lookup(struct vcpu *vcpu, u32 number, const char *what)
 {
-	int i = find(number);
+	int i = msr_find(number);
 
 	if (i >= 0 && cpu_model_has(vcpu->model, msrs[i].feature) &&
 	    (msrs[i].vendor == ANY || (msrs[i].vendor == AMD) == cpu_model_is_amd(vcpu->model)))

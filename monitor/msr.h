@@ -21,6 +21,9 @@ struct msr_state {
 /* NULL when out of memory. */
 struct msr_state *msr_init(void);
 void msr_fini(struct msr_state *msr);
+/* The registers as the table has them: number of entry i; the entry of a number, or -1. */
+u32 msr_number(int i);
+int msr_find(u32 number);
 void msr_reset(struct vcpu *vcpu);
 /* False: the access is #GP(0). */
 bool msr_read(struct vcpu *vcpu, u32 number, u64 *value);

@@ -205,13 +205,36 @@ static void take_interrupt(struct vcpu *v)
 	cpu_deliver(cs, vector, TR_NO_ERR, DELIVER_EXTERNAL);
 }
 
-/* Outside of guest time: what is posted is done, and a reset; the TSC is set back by as long as the pause took. */
+u64 vcpu_tsc(const struct vcpu *v)
+{
+	return (v->tsc_stopped ? v->tsc_stopped : __rdtsc()) + v->cs.tsc_offset;
+}
+
+void vcpu_set_tsc(struct vcpu *v, u64 tsc)
+{
+	v->cs.tsc_offset = tsc - (v->tsc_stopped ? v->tsc_stopped : __rdtsc());
+}
+
+void vcpu_time_stop(struct vcpu *v)
+{
+	clock_stop(v->vm);
+	v->tsc_stopped = __rdtsc();
+}
+
+/* The TSC is set back by as long as it took. */
+void vcpu_time_cont(struct vcpu *v)
+{
+	clock_cont(v->vm);
+	v->cs.tsc_offset -= __rdtsc() - v->tsc_stopped;
+	v->tsc_stopped = 0;
+}
+
+/* Outside of guest time: what is posted is done, and a reset. */
 static void stay_paused(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
-	u64 since = __rdtsc();
 
-	clock_stop(vm);
+	vcpu_time_stop(v);
 	vm_happened(vm, VM_PAUSED);
 	while (vm_paused(vm) && vm->stop == VM_RUNNING) {
 		vcpu_sleep(v, NEVER);
@@ -219,11 +242,10 @@ static void stay_paused(struct vcpu *v)
 		event_run_posted(vm);
 		if (vm->reset_requested) {
 			reset_machine(v);
-			since = __rdtsc();
+			v->tsc_stopped = __rdtsc();
 		}
 	}
-	clock_cont(vm);
-	v->cs.tsc_offset -= __rdtsc() - since;
+	vcpu_time_cont(v);
 	vm_happened(vm, VM_CONTINUED);
 }
 

@@ -32,6 +32,7 @@ struct vcpu {
 	int in_delivery;		/* an exception is being delivered: its vector, else -1 (double faults) */
 	bool delivery_external;		/* what is being delivered is an interrupt: sets EXT in error codes */
 	bool int_delivered;		/* the instruction was an INT: it cleared TF, so no single-step trap follows */
+	u64 tsc_stopped;		/* the host's TSC when guest time was stopped; 0: it runs */
 	u32 traps;			/* DR6 bits of debug traps that wait for the end of the instruction */
 	bool nmi_pending, nmi_blocked;
 	void *run_jmp[5];		/* __builtin_setjmp buffer of the run loop */
@@ -60,6 +61,13 @@ _Noreturn void cpu_raise(struct cpu_state *cs, int vector, int error);
 static inline _Noreturn void cpu_gp(struct cpu_state *cs, u32 error) { cpu_raise(cs, VEC_GP, (int)error); }
 /* Leaves to the run loop without an exception; execution goes on at cs->rip. */
 _Noreturn void cpu_leave(struct cpu_state *cs);
+
+/* The guest's TSC, also while guest time stands still. */
+u64  vcpu_tsc(const struct vcpu *vcpu);
+void vcpu_set_tsc(struct vcpu *vcpu, u64 tsc);
+/* Guest clock and TSC stand still between these two. */
+void vcpu_time_stop(struct vcpu *vcpu);
+void vcpu_time_cont(struct vcpu *vcpu);
 
 /* --- mode.c --- */
 u32  cpu_eflags(const struct cpu_state *cs);

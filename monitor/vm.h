@@ -17,6 +17,8 @@ struct board;
 struct display;
 struct input;
 struct audio;
+struct vm_state_ops;
+struct snapshots;
 
 enum vm_stop {
 	VM_RUNNING,
@@ -67,6 +69,10 @@ struct vm {
 	u64 (*tsc_deadline)(void *arg);
 	void (*set_tsc_deadline)(void *arg, u64 tsc);
 	void *apic_arg;
+	const struct vm_state_ops *state;	/* what the chips do for snapshots; set by the board, may be NULL */
+	const char *conf;		/* how the user made this machine, for snapshots; may be NULL */
+	char snapshot_error[256];	/* why the last snapshot was not written; vCPU thread */
+	struct snapshots *snapshots;	/* monitor/snapshot.c; NULL: none was taken or restored */
 
 	bool (*cpu_restarts)(struct vm *vm);	/* the program that resets the CPU wants to go on: firmware is there for it. May be NULL. */
 

@@ -122,7 +122,7 @@ static enum walk_result set_accessed_dirty(const struct walk_env *env, struct wa
 
 		if ((w->value[i] & need) == need || mem_kind(env->mem, w->entry_gpa[i]) != MEM_RAM)
 			continue;
-		if ((opt & WALK_QUICK) && (env->trap[w->entry_gpa[i] >> PAGE_SHIFT] & TRAP_CODE))
+		if ((opt & WALK_QUICK) && (env->trap[w->entry_gpa[i] >> PAGE_SHIFT] & (TRAP_CODE | TRAP_CLEAN)))
 			return WALK_SLOW;
 		todo |= (u8)(1 << i);
 	}
@@ -131,6 +131,8 @@ static enum walk_result set_accessed_dirty(const struct walk_env *env, struct wa
 
 		if (!(todo >> i & 1))
 			continue;
+		if (unlikely(env->trap[w->entry_gpa[i] >> PAGE_SHIFT] & TRAP_CLEAN))
+			env->first_write(env->first_write_arg, (u32)(w->entry_gpa[i] >> PAGE_SHIFT));
 		__atomic_fetch_or((u8 *)w->entry[i], (u8)need, __ATOMIC_SEQ_CST);	/* both bits are in the first byte */
 		w->value[i] |= need;
 	}

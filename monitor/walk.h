@@ -24,12 +24,15 @@ enum pf_error { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };	/* SDM v
 enum trap_write {
 	TRAP_CODE = 1,	/* translated code was made from it */
 	TRAP_PT   = 2,	/* a page table whose filled entries are trusted while nobody writes to it */
+	TRAP_CLEAN = 4,	/* not written since the last snapshot (mmu_clean.c) */
 };
 
 /* What a walk depends on besides memory. Filled by walk_setup() when a control register changes. */
 struct walk_env {
 	struct mem *mem;
 	const u8 *trap;		/* enum trap_write by physical page number below 4 GiB */
+	void (*first_write)(void *arg, u32 gpage);	/* A or D is going to be set in a TRAP_CLEAN page; not with WALK_QUICK */
+	void *first_write_arg;
 	enum paging paging;
 	bool pse, wp, nx, smep;
 	u8 phys_bits;		/* MAXPHYADDR of the CPU model, 32 to 52 */
@@ -53,7 +56,7 @@ struct walk {
 	gpa_t entry_gpa[WALK_LEVELS];	/* ~0: a register */
 };
 
-enum walk_result { WALK_OK, WALK_FAULT, WALK_SLOW /* WALK_QUICK only: would write to a page with translated code */ };
+enum walk_result { WALK_OK, WALK_FAULT, WALK_SLOW /* WALK_QUICK only: would write to a page with translated code, or to a clean one */ };
 enum walk_opt { WALK_QUICK = 1, WALK_PEEK = 2 /* leave A and D alone */ };
 
 void walk_setup(struct walk_env *env, const struct cpu_state *cs);

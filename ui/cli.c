@@ -228,6 +228,12 @@ static bool take_name(struct parser *ps, const char *v)
 		"and no dot or dash in front", v, RUNDIR_NAME_MAX);
 }
 
+static bool take_clock(struct parser *ps, const char *v)
+{
+	ps->run->clock_host = !strcmp(v, "host");
+	return ps->run->clock_host || !strcmp(v, "frozen") || usage_error(ps, "--clock: '%s' is not frozen or host", v);
+}
+
 static bool take_display(struct parser *ps, const char *v)
 {
 	ps->run->display = v;
@@ -272,6 +278,8 @@ static bool take(struct parser *ps, enum option_id id, const char *v)
 	case OPT_FLOPPY:     return cli_take_drive(run, "floppy", BOARD_FLOPPY, v, ps->err, ps->errsize);
 	case OPT_BOOT:       return cli_take_boot(run, v, ps->err, ps->errsize);
 	case OPT_RTC:        return take_rtc(ps, v);
+	case OPT_RESTORE:    run->restore = v; return true;
+	case OPT_CLOCK:      return take_clock(ps, v);
 	case OPT_PARALLEL:   run->parallel = v; return check_where(ps, "parallel", v);
 	case OPT_DISPLAY:    return take_display(ps, v);
 	default:             return true;
@@ -374,11 +382,22 @@ static bool check_what_runs(struct parser *ps)
 
 enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *err, size_t errsize)
 {
+	return cli_parse_saved(0, NULL, argc, argv, run, err, errsize);
+}
+
+enum cli_result cli_parse_saved(u32 count, char **saved, int argc, char **argv, struct cli_run *run, char *err, size_t errsize)
+{
 	struct parser ps = { run, err, errsize };
 	enum cli_result early = CLI_OK;
 	*run = (struct cli_run){ .append = "", .cpu = "host", .name = "guest", .ram_size = 512ull << 20, .debug_exit = -1 };
+	if (!parse_words(&ps, (int)count, saved, &early))
+		return CLI_ERROR;
+	u32 serials = run->serials;
+	run->serials = 0;	/* all of them are said anew, or none */
 	if (!parse_words(&ps, argc, argv, &early))
 		return CLI_ERROR;
+	if (!run->serials)
+		run->serials = serials;
 	if (early != CLI_OK)
 		return early;
 	if (!check_what_runs(&ps))

@@ -25,6 +25,8 @@ struct cli_run {
 	const char *serial[CLI_SERIALS];	/* unset ones are NULL */
 	const char *debugcon;			/* NULL: none */
 	const char *display, *parallel;
+	const char *restore;			/* a snapshot's file; NULL: none */
+	bool clock_host;
 	bool rtc_given;			/* --rtc other than base=utc: rtc_date, seconds since 1970 */
 	s64 rtc_date;
 	const char *file[CLI_FILES];		/* not yet looked at: cli_look_at_files() */
@@ -48,6 +50,12 @@ enum cli_result { CLI_OK, CLI_HELP, CLI_VERSION, CLI_ERROR /* err has the senten
 
 /* Parses the words behind 'run'. On CLI_OK all fields have values. */
 enum cli_result cli_parse_run(int argc, char **argv, struct cli_run *run, char *err, size_t errsize);
+/* The same behind the words that a snapshot has of its machine: those come first, and may be said otherwise. */
+enum cli_result cli_parse_saved(u32 count, char **saved, int argc, char **argv, struct cli_run *run, char *err, size_t errsize);
+/* cli_saved.c: a machine whose drives are placed, as words, a line each; NULL: out of memory. */
+#define CLI_SAVED_WORDS 64
+char *cli_saved(const struct cli_run *run);
+u32  cli_saved_words(char *saved, char **words, u32 most);	/* cuts the text into them */
 /* cli_files.c: finds out what each FILE is; kernels and drives join those that options named. False with a sentence in err. */
 bool cli_look_at_files(struct cli_run *run, char *err, size_t errsize);
 /* cli_drive.c: the values of --disk, --cdrom, --floppy and of --boot; gives each drive its place, and says what to boot from. */

@@ -26,6 +26,7 @@
 #include "monitor/event.h"
 #include "monitor/loader.h"
 #include "monitor/mem.h"
+#include "monitor/snapshot.h"
 #include "monitor/vcpu.h"
 #include "ui/control.h"
 #include "ui/control_cmds.h"
@@ -152,6 +153,7 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 		return false;
 	*vm = (struct vm){ .name = opt->name, .no_reboot = opt->no_reboot, .trace = opt->trace,
 			   .halt_waits = firmware_path(opt) != NULL };
+	vm->conf = m->conf = cli_saved(opt);
 	m->prompt = js_available() ? prompt_init(vm) : NULL;
 	m->keys = (struct tty_keys){ .leave = user_leaves, .say = user_hears, .prompt_typed = user_prompts, .arg = m };
 	m->keys.prompt_open = m->prompt ? user_opens_prompt : NULL;
@@ -199,8 +201,10 @@ void machine_fini(struct machine *m)
 	if (m->front.close)
 		m->front.close(m->front.arg);
 	control_fini(m->control);
+	snapshot_fini(vm);
 	if (m->has_board)
 		board_stop(vm);
+	free(m->conf);
 	if (m->has_events)
 		event_fini(vm);		/* after it nobody posts to the others */
 	prompt_fini(m->prompt);
@@ -223,6 +227,18 @@ void machine_fini(struct machine *m)
 
 /* --- running --- */
 
+static bool restored(struct machine *m)
+{
+	struct vm *vm = &m->vm;
+	enum snapshot_clock clock = m->opt->clock_host ? SNAPSHOT_HOST : SNAPSHOT_FROZEN;
+	char err[sizeof(vm->error)];
+	if (!m->opt->restore || snapshot_restore(vm, m->opt->restore, clock, err, sizeof(err)))
+		return true;
+	snprintf(vm->error, sizeof(vm->error), "%s", err);
+	vm_request_stop(vm, VM_ERROR);
+	return false;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct machine *m = arg;
@@ -232,7 +248,8 @@ static void *vcpu_main(void *arg)
 	if (vm->board_reset)
 		vm->board_reset(vm);
 	loader_load(vm, m->loader);
-	vcpu_run(vm->vcpu);
+	if (restored(m))
+		vcpu_run(vm->vcpu);
 	while (write(m->ended, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	return NULL;

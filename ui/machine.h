@@ -25,6 +25,7 @@ struct machine {
 	struct prompt *prompt;	/* NULL: none */
 	struct tty_keys keys;
 	pthread_t vcpu_thread;
+	char *conf;		/* the options, for snapshots */
 	int ended;		/* eventfd: the vCPU thread is done */
 	int signals;		/* signalfd */
 	int killed_by;		/* a signal that asked us to leave, or 0 */

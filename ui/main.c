@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
 #include "monitor/cpuid.h"
+#include "monitor/snapshot.h"
 #include "monitor/vcpu.h"
 #include "ui/cli.h"
 #include "ui/commands.h"
@@ -45,6 +47,50 @@ static void print_stats(const struct tr_stats *st)
 #undef STAT
 }
 
+static int run_machine(struct machine *m, struct cli_run *opt)
+{
+	int status = STATUS_ERROR;
+	if (!strcmp(opt->cpu, "help")) {
+		cpu_model_names(print_model, NULL);
+		return STATUS_OK;
+	}
+	const struct cpu_model *model = cpu_model_find(opt->cpu);
+	if (!model) {
+		snprintf(m->err, sizeof(m->err), "--cpu: there is no model '%.40s'; '--cpu help' lists them", opt->cpu);
+		return usage(m->err, "ringfence run");
+	}
+	if (!cli_look_at_files(opt, m->err, sizeof(m->err))) {
+		fprintf(stderr, "ringfence: %s\n", m->err);
+		return STATUS_ERROR;
+	}
+	if (!cli_place_drives(opt, m->err, sizeof(m->err)))
+		return usage(m->err, "ringfence run");
+	tty_catch_crashes();
+	if (!machine_block_signals(m))
+		snprintf(m->err, sizeof(m->err), "cannot watch for signals: %s", strerror(errno));
+	else if (machine_init(m, model) && machine_run(m))
+		status = machine_status(m);
+	if (m->err[0])
+		fprintf(stderr, "ringfence: %s\n", m->err);
+	if (opt->dump && m->vm.vcpu && !m->err[0])
+		tr_dump(m->vm.vcpu->tr, stdout, opt->dump_lo, opt->dump_hi);
+	if (opt->stats && m->vm.vcpu && !m->err[0])
+		print_stats(tr_stats(m->vm.vcpu->tr));
+	machine_fini(m);
+	cpu_model_free(model);
+	return status;
+}
+
+/* Without a word about what runs, the snapshot's own machine is made again. */
+static bool parse_restored(int argc, char **argv, struct cli_run *opt, char **saved, char *err, size_t errsize)
+{
+	char *words[CLI_SAVED_WORDS];
+	if (!opt->restore || opt->kernel || opt->files || opt->drives)
+		return true;
+	*saved = snapshot_conf(opt->restore, err, errsize);
+	return *saved && cli_parse_saved(cli_saved_words(*saved, words, CLI_SAVED_WORDS), words, argc, argv, opt, err, errsize) == CLI_OK;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	struct cli_run opt;
@@ -56,34 +102,14 @@ int cmd_run(int argc, char **argv)
 	case CLI_ERROR:   return usage(m.err, "ringfence run");
 	case CLI_OK:      break;
 	}
-	if (!strcmp(opt.cpu, "help")) {
-		cpu_model_names(print_model, NULL);
-		return STATUS_OK;
-	}
-	const struct cpu_model *model = cpu_model_find(opt.cpu);
-	if (!model) {
-		snprintf(m.err, sizeof(m.err), "--cpu: there is no model '%.40s'; '--cpu help' lists them", opt.cpu);
-		return usage(m.err, "ringfence run");
-	}
-	if (!cli_look_at_files(&opt, m.err, sizeof(m.err))) {
+	char *saved = NULL;
+	if (!parse_restored(argc, argv, &opt, &saved, m.err, sizeof(m.err))) {
 		fprintf(stderr, "ringfence: %s\n", m.err);
+		free(saved);
 		return STATUS_ERROR;
 	}
-	if (!cli_place_drives(&opt, m.err, sizeof(m.err)))
-		return usage(m.err, "ringfence run");
-	tty_catch_crashes();
-	if (!machine_block_signals(&m))
-		snprintf(m.err, sizeof(m.err), "cannot watch for signals: %s", strerror(errno));
-	else if (machine_init(&m, model) && machine_run(&m))
-		status = machine_status(&m);
-	if (m.err[0])
-		fprintf(stderr, "ringfence: %s\n", m.err);
-	if (opt.dump && m.vm.vcpu && !m.err[0])
-		tr_dump(m.vm.vcpu->tr, stdout, opt.dump_lo, opt.dump_hi);
-	if (opt.stats && m.vm.vcpu && !m.err[0])
-		print_stats(tr_stats(m.vm.vcpu->tr));
-	machine_fini(&m);
-	cpu_model_free(model);
+	status = run_machine(&m, &opt);
+	free(saved);
 	if (m.killed_by)
 		die_by(m.killed_by);
 	return status;

@@ -11,7 +11,7 @@
 #include "devices/pci.h"
 
 #define IDE_BUFFER     (128u << 10)	/* bytes between host and guest at once, by DMA */
-#define IDE_PIO_BUFFER (32u << 10)	/* by PIO; so much of the buffer is state */
+#define IDE_PIO_BUFFER (32u << 10)	/* by PIO */
 #define IDE_PACKET     12u
 
 enum ide_kind { IDE_NONE, IDE_DISK, IDE_CD };
@@ -75,7 +75,7 @@ struct ide_channel {
 	struct blk_req req;
 	bool busy, stale, deferred;
 
-	union { u8 data[IDE_BUFFER]; u64 state[IDE_PIO_BUFFER / 8]; };
+	union { u8 data[IDE_BUFFER]; u64 state[IDE_BUFFER / 8]; };
 };
 
 /* The drives are set by ide_attach() before the machine runs. */

@@ -308,7 +308,7 @@ void rtc_write(struct rtc *r, u32 offset, u8 value)
 void rtc_set_date(struct rtc *r, s64 seconds)
 {
 	u64 now = clock_now(r->dev.vm);
-	r->date_at_0 = seconds * S;
+	r->date_at_0 = seconds * S - (s64)now;
 	show_date(r, now);
 	arm_update(r, now);
 }

@@ -70,3 +70,8 @@ void hostmem_discard(u8 *p, u64 size)
 {
 	bug_on(madvise(p, size, MADV_DONTNEED), "madvise of %llu bytes failed", (unsigned long long)size);
 }
+
+bool hostmem_file_clear(int fd, u64 size)
+{
+	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size);
+}

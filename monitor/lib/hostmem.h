@@ -13,6 +13,7 @@
 /* A memory file of exactly `size` bytes that can neither grow nor shrink (so no SIGBUS can come of it). */
 int  hostmem_file(const char *name, u64 size);
 u8  *hostmem_map_file(int fd, u64 size);
+bool hostmem_file_clear(int fd, u64 size);	/* all of it reads as zero again, and costs nothing */
 u8  *hostmem_reserve(u64 size);		/* private memory */
 void hostmem_unmap(u8 *p, u64 size);	/* from either of the two; NULL is fine */
 /* Gives the pages of [p, p+size) back: they read as zero again. Private memory only; page-aligned. */

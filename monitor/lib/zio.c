@@ -29,3 +29,8 @@ size_t zio_pack(enum zio_format f, int level, const void *in, size_t len, void *
 	deflateEnd(&z);
 	return r == Z_STREAM_END ? done : ZIO_BAD;
 }
+
+u32 zio_crc(u32 crc, const void *data, size_t len)
+{
+	return (u32)crc32_z(crc, data, len);
+}

@@ -3,7 +3,7 @@
  * bits that matter and of access kinds, in 32-bit, PSE and PAE paging, with and without WP and NX; error codes, A and D included.
  */
 /* objs: monitor/mem.o monitor/mem_device.o monitor/bus.o monitor/trace.o monitor/walk.o monitor/mmu.o monitor/mmu_as.o
- * monitor/mmu_fill.o monitor/mmu_log.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
+ * monitor/mmu_fill.o monitor/mmu_log.o monitor/mmu_clean.o monitor/watch.o monitor/lib/bug.o monitor/lib/hostmem.o */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
