@@ -633,6 +633,21 @@ static void test_msrs(void **state)
 	assert_int_equal(v, 0x0007010600070106ull);
 	assert_false(msr_write(&f->vcpu, 0xc0000080, 1 << 11));	/* a Pentium III has no NX */
 	assert_false(msr_write(&f->vcpu, 0xfe, 0));
+	assert_false(msr_write(&f->vcpu, 0xc0010000, 0));	/* nor AMD's performance counters, which have no CPUID bit */
+	fake_fini(f);
+}
+
+/* Programs that find "AuthenticAMD" clear the four counters of the K7 without asking (APM vol. 2, 13.2). */
+static void test_msrs_amd(void **state)
+{
+	struct fake *f = fake_init("host");
+	u64 v = 1;
+
+	for (u32 number = 0xc0010000; number < 0xc0010008; number++) {
+		assert_int_equal(msr_write(&f->vcpu, number, 1), cpu_model_is_amd(f->vcpu.model));
+		assert_int_equal(msr_read(&f->vcpu, number, &v), cpu_model_is_amd(f->vcpu.model));
+		assert_int_equal(v, !cpu_model_is_amd(f->vcpu.model));
+	}
 	fake_fini(f);
 }
 
@@ -738,7 +753,7 @@ int main(void)
 		cmocka_unit_test(test_task_switch_forms), cmocka_unit_test(test_real_mode_interrupts), cmocka_unit_test(test_io_bitmap),
 		cmocka_unit_test(test_tsc_adjust),
 		cmocka_unit_test(test_sysenter_sysexit), cmocka_unit_test(test_control_registers), cmocka_unit_test(test_debug_registers),
-		cmocka_unit_test(test_msrs), cmocka_unit_test(test_tsc_aux), cmocka_unit_test(test_cpuid),
+		cmocka_unit_test(test_msrs), cmocka_unit_test(test_msrs_amd), cmocka_unit_test(test_tsc_aux), cmocka_unit_test(test_cpuid),
 		cmocka_unit_test(test_enter), cmocka_unit_test(test_lar_lsl_verr),
 		cmocka_unit_test(test_table_is_complete),
 	};

@@ -54,6 +54,7 @@ static void fill_ops(struct tr_ops *ops)
 		{ CO_REP_LODS, callout_REP_LODS }, { CO_REP_CMPS, callout_REP_CMPS }, { CO_REP_SCAS, callout_REP_SCAS }, { CO_DAA, callout_DAA },
 		{ CO_DAS, callout_DAS }, { CO_AAA, callout_AAA }, { CO_AAS, callout_AAS }, { CO_AAM, callout_AAM }, { CO_AAD, callout_AAD },
 		{ CO_ENTER, callout_ENTER }, { CO_GATHER, callout_GATHER }, { CO_MASKED_MOVE, callout_MASKED_MOVE },
+		{ CO_IN, not_for_ring_3 }, { CO_OUT, not_for_ring_3 }, { CO_INS, callout_INS }, { CO_OUTS, callout_OUTS },
 	};
 
 	for (int i = 0; i < CO_MAX; i++)
