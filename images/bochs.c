@@ -139,7 +139,8 @@ static bool bochs_create(struct image *im, const struct image_create *how, char 
 {
 	char name[32], value[256];
 	const char *options = how->options;
-	u64 extents = (how->size + EXTENT_BYTES - 1) / EXTENT_BYTES;
+	/* Whole sectors of them, so that the sectors of the disk are sectors of the file, which the host writes whole or not at all. */
+	u64 extents = ((how->size + EXTENT_BYTES - 1) / EXTENT_BYTES + SECTOR / 4 - 1) & ~(u64)(SECTOR / 4 - 1);
 	if (image_option_next(&options, name, value)) {
 		snprintf(err, errsize, "%s: Bochs images have no option '%.40s'", im->path, name);
 		return false;
