@@ -15,6 +15,7 @@
 #include "ui/cli.h"
 #include "ui/commands.h"
 #include "ui/machine.h"
+#include "ui/machine_run.h"
 #include "ui/probe.h"
 #include "ui/tty.h"
 
@@ -91,7 +92,7 @@ static bool parse_restored(int argc, char **argv, struct cli_run *opt, char **sa
 	return *saved && cli_parse_saved(cli_saved_words(*saved, words, CLI_SAVED_WORDS), words, argc, argv, opt, err, errsize) == CLI_OK;
 }
 
-int cmd_run(int argc, char **argv)
+static int run_words(int argc, char **argv)
 {
 	struct cli_run opt;
 	struct machine m = { .opt = &opt, .ended = -1, .signals = -1 };
@@ -112,6 +113,19 @@ int cmd_run(int argc, char **argv)
 	free(saved);
 	if (m.killed_by)
 		die_by(m.killed_by);
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct machine_words words;
+	char err[900];
+	int status = STATUS_ERROR;
+	if (machine_words_begin(&words, &argc, &argv, err, sizeof(err)))
+		status = run_words(argc, argv);
+	else
+		fprintf(stderr, "ringfence: %s\n", err);
+	machine_words_end(&words);
 	return status;
 }
 
