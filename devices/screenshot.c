@@ -6,6 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct display_frame *screenshot_copy(struct display *d)
+{
+	const struct display_frame *f = display_lock(d);
+	size_t bytes = f->pixels ? (size_t)f->width * f->height * sizeof(u32) : 0;
+	struct display_frame *copy = malloc(sizeof(*copy) + bytes);
+	if (copy) {
+		*copy = *f;
+		copy->pixels = (u32 *)(copy + 1);
+		if (bytes)
+			memcpy(copy->pixels, f->pixels, bytes);
+		else
+			copy->width = copy->height = 0;
+	}
+	display_unlock(d);
+	return copy;
+}
+
 #ifdef HAVE_PNG
 #include <png.h>
 

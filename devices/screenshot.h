@@ -12,6 +12,8 @@
 
 /* RGB, 8 bits. False with a sentence naming the file in err: nothing drawn yet, built without libpng, the host refuses. */
 bool screenshot_write(const struct display_frame *f, const char *path, char *err, size_t errsize);
+/* The display's frame as it is now, pixels too, for a thread that writes it; one block, to be freed. NULL: out of memory. */
+struct display_frame *screenshot_copy(struct display *d);
 /*
  * The rows of a text screen as UTF-8 (code page 437), trailing blanks and trailing empty rows stripped, each row ended by a
  * newline. Zero-terminated; cut at a character's border when it does not fit.

@@ -25,6 +25,7 @@
 #include "monitor/event.h"
 #include "monitor/vm.h"
 #include "ui/control_cmds.h"
+#include "ui/control_run.h"
 #include "ui/json.h"
 #include "ui/rundir.h"
 
@@ -51,12 +52,13 @@ struct call {
 	struct client *client;	/* NULL: it has left */
 	struct control *control;
 	struct call *next;
-	const struct control_verb *verb;
 	struct json *request;
+	struct control_call cc;
 };
 
 struct control {
 	struct vm *vm;
+	struct control_runner *runner;
 	int fd, dir;
 	struct watch *watch;
 	pthread_mutex_t lock;
@@ -160,28 +162,26 @@ static void call_free(struct control *k, struct call *call)
 	while (*p != call)
 		p = &(*p)->next;
 	*p = call->next;
+	control_call_fini(&call->cc);
 	js_free(call->request);
 	free(call);
 }
 
-/* The vCPU thread. */
-static void run_call(void *arg)
+static void call_done(struct control_call *cc, bool ok, void *arg)
 {
 	struct call *call = arg;
 	struct control *k = call->control;
-	struct control_call cc = { .vm = k->vm, .args = js_get(call->request, "arguments") };
-	bool ok = call->verb->fn(&cc);
 	pthread_mutex_lock(&k->lock);
 	struct client *c = call->client;
 	if (c) {
 		c->call = NULL;
 		if (ok)
-			tell_result(c, call->request, cc.result);
+			tell_result(c, call->request, cc->result);
 		else
-			tell_error(c, call->request, "GenericError", cc.err);
+			tell_error(c, call->request, "GenericError", cc->err);
+		if (ok)
+			cc->result = NULL;
 		pump(c);
-	} else {
-		js_free(cc.result);
 	}
 	call_free(k, call);
 	pthread_mutex_unlock(&k->lock);
@@ -193,10 +193,11 @@ static void execute(struct client *c, struct json *request, const struct control
 	struct control *k = c->control;
 	struct call *call = malloc(sizeof(*call));
 	if (call) {
-		*call = (struct call){ .client = c, .control = k, .verb = verb, .request = request, .next = k->calls };
+		*call = (struct call){ .client = c, .control = k, .request = request, .next = k->calls };
+		call->cc.args = js_get(request, "arguments");
 		k->calls = call;
 		c->call = call;
-		if (event_post(k->vm, run_call, call))
+		if (control_run(k->runner, &call->cc, verb, call_done, call))
 			return;
 		c->call = NULL;
 		k->calls = call->next;
@@ -431,14 +432,14 @@ static int lock_folder(char *err, size_t errsize)
 	}
 }
 
-struct control *control_init(struct vm *vm, const char *name, bool name_given, char *err, size_t errsize)
+struct control *control_init(struct vm *vm, struct control_runner *runner, const char *name, bool name_given, char *err, size_t errsize)
 {
 	struct control *k = calloc(1, sizeof(*k));
 	if (!k) {
 		snprintf(err, errsize, "out of memory");
 		return NULL;
 	}
-	*k = (struct control){ .vm = vm, .fd = -1 };
+	*k = (struct control){ .vm = vm, .runner = runner, .fd = -1 };
 	pthread_mutex_init(&k->lock, NULL);
 	k->dir = lock_folder(err, errsize);
 	if (k->dir >= 0 && listen_somewhere(k, name, name_given, err, errsize)) {

@@ -9,12 +9,13 @@
 
 struct vm;
 struct control;
+struct control_runner;
 
 /*
  * Makes NAME.sock in the user's folder (rundir.h). When a machine of that name runs, NAME-2, NAME-3... are taken, unless `name_given`: then
  * that is an error. Sets vm->name. NULL with a sentence in err.
  */
-struct control *control_init(struct vm *vm, const char *name, bool name_given, char *err, size_t errsize);
-/* After the vCPU thread's end, before event_fini(): tells clients of the end and removes the socket. NULL is fine. */
+struct control *control_init(struct vm *vm, struct control_runner *runner, const char *name, bool name_given, char *err, size_t errsize);
+/* After control_runner_stop(), before event_fini(): tells clients of the end and removes the socket. NULL is fine. */
 void control_fini(struct control *c);
 #endif

@@ -1,5 +1,6 @@
 /*
- * control_cmds.c - the functions of control.def. All run on the vCPU thread between two blocks, also while the machine is paused.
+ * control_cmds.c - the functions of control.def. They run on the vCPU thread between two blocks, also while the machine is paused; what
+ * waits for the host's files runs elsewhere (control_run.h).
  */
 #include "ui/control_cmds.h"
 
@@ -30,6 +31,13 @@ const char *control_pause_name(enum vm_pause_kind kind)
 		[VM_PAUSE_USER] = "paused", [VM_PAUSE_NO_SPACE] = "no-space", [VM_PAUSE_IO_ERROR] = "io-error",
 	};
 	return names[kind];
+}
+
+bool control_then(struct control_call *c, enum control_where where, bool (*step)(struct control_call *c))
+{
+	c->on_host = where == CONTROL_ON_HOST;
+	c->step = step;
+	return true;
 }
 
 static bool fail(struct control_call *c, const char *sentence)
@@ -122,12 +130,17 @@ bool control_quit(struct control_call *c)
 
 /* --- the screen --- */
 
+static bool write_picture(struct control_call *c)
+{
+	return screenshot_write(c->kept, control_arg(c, "filename"), c->err, sizeof(c->err));
+}
+
 bool control_screendump(struct control_call *c)
 {
 	display_update(c->vm->display);
-	bool ok = screenshot_write(display_lock(c->vm->display), control_arg(c, "filename"), c->err, sizeof(c->err));
-	display_unlock(c->vm->display);
-	return ok;
+	c->kept = screenshot_copy(c->vm->display);
+	c->drop = free;
+	return c->kept ? control_then(c, CONTROL_ON_HOST, write_picture) : fail(c, "out of memory");
 }
 
 bool control_screen_text(struct control_call *c)
@@ -284,15 +297,30 @@ bool control_eject(struct control_call *c)
 	return b;
 }
 
+static void drop_image(void *im)
+{
+	image_close(im);
+}
+
+static bool change_medium(struct control_call *c)
+{
+	blockdev_change(removable(c), c->kept);
+	c->kept = NULL;
+	return true;
+}
+
+static bool open_medium(struct control_call *c)
+{
+	const char *path = control_arg(c, "filename");
+	struct image_options how = { .readonly = strstr(control_arg(c, "device"), "-cd") || access(path, W_OK) };
+	c->kept = image_open(path, &how, c->err, sizeof(c->err));
+	c->drop = drop_image;
+	return c->kept && control_then(c, CONTROL_ON_VCPU, change_medium);
+}
+
 bool control_change(struct control_call *c)
 {
-	struct blockdev *b = removable(c);
-	const char *path = control_arg(c, "filename");
-	struct image_options how = { .readonly = b && (strstr(blockdev_id(b), "-cd") || access(path, W_OK)) };
-	struct image *im = b ? image_open(path, &how, c->err, sizeof(c->err)) : NULL;
-	if (im)
-		blockdev_change(b, im);
-	return im;
+	return removable(c) && control_then(c, CONTROL_ON_HOST, open_medium);
 }
 
 /* --- the processor --- */

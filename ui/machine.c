@@ -30,6 +30,7 @@
 #include "monitor/vcpu.h"
 #include "ui/control.h"
 #include "ui/control_cmds.h"
+#include "ui/control_run.h"
 #include "ui/front.h"
 #include "ui/media.h"
 #include "ui/json.h"
@@ -123,7 +124,7 @@ static bool control_build(struct machine *m)
 	vm_on(&m->vm, VM_PAUSED, say_paused, &m->vm);
 	if (!js_available())
 		return true;
-	m->control = control_init(&m->vm, m->opt->name, m->opt->name_given, m->err, sizeof(m->err));
+	m->control = control_init(&m->vm, m->runner, m->opt->name, m->opt->name_given, m->err, sizeof(m->err));
 	if (m->control || m->opt->name_given)
 		return m->control;
 	fprintf(stderr, "ringfence: no control socket: %s\n", m->err);
@@ -154,7 +155,12 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 	*vm = (struct vm){ .name = opt->name, .no_reboot = opt->no_reboot, .trace = opt->trace,
 			   .halt_waits = firmware_path(opt) != NULL };
 	vm->conf = m->conf = cli_saved(opt);
-	m->prompt = js_available() ? prompt_init(vm) : NULL;
+	m->runner = control_runner_init(vm);
+	if (!m->runner) {
+		snprintf(m->err, sizeof(m->err), "out of memory");
+		return false;
+	}
+	m->prompt = js_available() ? prompt_init(m->runner) : NULL;
 	m->keys = (struct tty_keys){ .leave = user_leaves, .say = user_hears, .prompt_typed = user_prompts, .arg = m };
 	m->keys.prompt_open = m->prompt ? user_opens_prompt : NULL;
 	m->has_mem = mem_init(vm, opt->ram_size, m->err, sizeof(m->err));
@@ -200,14 +206,19 @@ void machine_fini(struct machine *m)
 	struct vm *vm = &m->vm;
 	if (m->front.close)
 		m->front.close(m->front.arg);
-	control_fini(m->control);
 	snapshot_fini(vm);
 	if (m->has_board)
 		board_stop(vm);
+	if (!control_runner_stop(m->runner, LEAVE_PATIENCE_MS / 1000)) {
+		fprintf(stderr, "ringfence: the host does not answer a command that opens or writes a file; leaving it\n");
+		_exit(STATUS_ERROR);
+	}
+	control_fini(m->control);
 	free(m->conf);
 	if (m->has_events)
 		event_fini(vm);		/* after it nobody posts to the others */
 	prompt_fini(m->prompt);
+	control_runner_fini(m->runner);
 	input_fini(vm->input);		/* these two cancel timers, so the chips' must not be gone yet */
 	display_fini(vm->display);
 	if (m->has_board)

@@ -11,6 +11,7 @@
 #include "ui/tty.h"
 
 struct control;
+struct control_runner;
 struct cpu_model;
 struct loader;
 struct prompt;
@@ -22,6 +23,7 @@ struct machine {
 	struct loader *loader;
 	struct front front;	/* who shows the machine; all NULL: nobody */
 	struct control *control;	/* NULL: no socket */
+	struct control_runner *runner;
 	struct prompt *prompt;	/* NULL: none */
 	struct tty_keys keys;
 	pthread_t vcpu_thread;

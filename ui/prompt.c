@@ -13,9 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "monitor/event.h"
-#include "monitor/vm.h"
 #include "ui/control_cmds.h"
+#include "ui/control_run.h"
 #include "ui/json.h"
 
 #define PROMPT "(ringfence) "
@@ -24,7 +23,7 @@ enum { CTRL_A = 1, CTRL_B, CTRL_C, CTRL_D, CTRL_E, CTRL_F, CTRL_H = 8, TAB, NEWL
 	CTRL_U = 21, CTRL_W = 23, ESC = 27, DEL = 127 };
 
 struct prompt {
-	struct vm *vm;
+	struct control_runner *runner;
 	pthread_mutex_t lock;
 	bool plain;		/* the output is no terminal: nothing is echoed */
 	bool open, busy;
@@ -35,8 +34,8 @@ struct prompt {
 	int escape;		/* of an escape sequence: 1 behind ESC, 2 behind ESC [ */
 	u8 waiting[WAITING_MAX];	/* typed while a verb ran */
 	size_t waiting_len;
-	const struct control_verb *verb;	/* that runs, with its arguments */
-	struct json *args;
+	struct control_call call;	/* of the verb that runs */
+	struct json *args;		/* its arguments */
 };
 
 /* --- the line --- */
@@ -186,19 +185,16 @@ static void help(const char *of)
 		fprintf(stderr, "  %-32s %s\n  %-32s %s\n", "help [VERB]", "this list", "exit (Ctrl-D, Ctrl-A C)", "back to the guest");
 }
 
-/* The vCPU thread. */
-static void run_verb(void *arg)
+static void verb_done(struct control_call *c, bool ok, void *arg)
 {
 	struct prompt *p = arg;
-	struct control_call c = { .vm = p->vm, .args = p->args };
 	u8 waiting[WAITING_MAX];
-	bool ok = p->verb->fn(&c);
 	pthread_mutex_lock(&p->lock);
 	if (ok)
-		js_print(c.result, stderr);
+		js_print(c->result, stderr);
 	else
-		fprintf(stderr, "%s\n", c.err);
-	js_free(c.result);
+		fprintf(stderr, "%s\n", c->err);
+	control_call_fini(c);
 	js_free(p->args);
 	p->args = NULL;
 	p->busy = false;
@@ -225,11 +221,12 @@ static void start_verb(struct prompt *p, int count, char **words)
 		fprintf(stderr, "%s\n", err);
 		return;
 	}
-	p->verb = verb;
+	p->call = (struct control_call){ .args = args };
 	p->args = args;
-	p->busy = event_post(p->vm, run_verb, p);
-	if (p->busy)
+	p->busy = true;		/* before it runs */
+	if (control_run(p->runner, &p->call, verb, verb_done, p))
 		return;
+	p->busy = false;
 	fputs("out of memory\n", stderr);
 	js_free(args);
 	p->args = NULL;
@@ -286,12 +283,12 @@ static void feed(struct prompt *p, const u8 *keys, size_t n)
 
 /* --- from outside --- */
 
-struct prompt *prompt_init(struct vm *vm)
+struct prompt *prompt_init(struct control_runner *runner)
 {
 	struct prompt *p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
-	p->vm = vm;
+	p->runner = runner;
 	p->shown = -1;
 	p->plain = !isatty(STDERR_FILENO);
 	pthread_mutex_init(&p->lock, NULL);
@@ -304,6 +301,7 @@ void prompt_fini(struct prompt *p)
 		return;
 	for (int i = 0; i < HISTORY; i++)
 		free(p->history[i]);
+	control_call_fini(&p->call);
 	js_free(p->args);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

@@ -237,22 +237,13 @@ static void screenshot(struct sdl *s)
 	for (char *c = path; *c; c++)
 		if (*c == '/')
 			*c = '_';
-	struct display_frame *copy = malloc(sizeof(*copy));
-	const struct display_frame *f = display_lock(s->vm->display);
-	size_t bytes = (size_t)f->width * f->height * sizeof(u32);
-	u32 *pixels = malloc(bytes ? bytes : 1);
-	if (copy && pixels) {
-		*copy = *f;
-		copy->pixels = memcpy(pixels, f->pixels ? f->pixels : pixels, bytes);
-	}
-	display_unlock(s->vm->display);
-	if (!copy || !pixels)
+	struct display_frame *copy = screenshot_copy(s->vm->display);
+	if (!copy)
 		say("no memory for a screenshot");
 	else if (screenshot_write(copy, path, err, sizeof(err)))
 		fprintf(stderr, "ringfence: the screen is in %s\n", path);
 	else
 		say(err);
-	free(pixels);
 	free(copy);
 }
 

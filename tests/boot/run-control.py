@@ -222,6 +222,27 @@ def wrong_usage(folder):
 
 
 @case
+def slow_files(folder):
+    """A file that the host does not open for long keeps neither the guest nor other commands."""
+    path = os.path.join(folder, 'pipe')
+    os.mkfifo(path)
+    with start():
+        c = Client(folder)
+        c.send({'execute': 'screendump', 'arguments': {'filename': path}})
+        before = json.loads(ctl('--json', 'one', 'query-status'))['guest-time']
+        time.sleep(0.2)
+        status = json.loads(ctl('--json', 'one', 'query-status'))
+        if not status['running'] or status['guest-time'] - before < 150000000:
+            raise Failure('the guest stands while the host waits: %s' % status)
+        with open(path, 'rb') as f:
+            picture = f.read()
+        answer = c.line()
+        if not picture.startswith(b'\x89PNG') or 'return' not in answer:
+            raise Failure('%d bytes of a picture, then %s' % (len(picture), answer))
+        c.close()
+
+
+@case
 def pausing(folder):
     """Guest and guest time stand still, and go on where they stood."""
     with start() as m:
