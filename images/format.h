@@ -69,7 +69,7 @@ struct image {
 	pthread_mutex_t lock;
 };
 
-extern const struct image_format image_raw, image_vdi, image_vhd, image_vmdk, image_bochs;
+extern const struct image_format image_raw, image_qcow2, image_vdi, image_vhd, image_vmdk, image_bochs;
 
 /* What the backing image has there; zeroes behind its end or without one. */
 int image_read_backing(struct image *im, u64 offset, void *buf, u64 len);

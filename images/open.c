@@ -20,11 +20,11 @@
 #define MAX_SIZE  (1ull << 57)	/* 2^48 sectors, what LBA48 can reach */
 #define CHAIN_MAX 200		/* images in a chain; each holds a file open */
 
-static const struct image_format *const formats[] = { &image_raw, &image_vdi, &image_vhd, &image_vmdk, &image_bochs };
+static const struct image_format *const formats[] = { &image_raw, &image_qcow2, &image_vdi, &image_vhd, &image_vmdk, &image_bochs };
 
 /* Formats that are known by their first bytes, and that nothing here reads. */
 static const struct { const char *magic; u32 len; const char *name; } foreign[] = {
-	{ "QFI\xfb", 4, "qcow2" }, { "vhdxfile", 8, "vhdx" }, { "COWD", 4, "ESX's COWD" },
+	{ "QFI\xfb", 4, "qcow" }, { "vhdxfile", 8, "vhdx" }, { "COWD", 4, "ESX's COWD" },
 	{ "\x1f\x8b\x08", 3, "gzip" }, { "\xfd" "7zXZ", 5, "xz" },
 };
 

@@ -133,7 +133,7 @@ static void test_refusals(void **state)
 	make(t->file, 0, 0, NULL, 0);
 	refused(t, t->file, &rw, "is empty");
 	make(t->file, 4096, 0, "QFI\xfb", 4);
-	refused(t, t->file, &rw, "qcow2");
+	refused(t, t->file, &rw, "qcow");
 	refused(t, t->file, &(struct image_options){ .format = "qcow9" }, "there is no image format 'qcow9'");
 	struct image *im = image_open(t->file, &(struct image_options){ .format = "raw" }, t->err, sizeof(t->err));
 	assert_non_null(im);
