@@ -40,16 +40,41 @@ def write(path, text):
         f.write(text)
 
 
-def isolinux_cd():
-    """An ISO 9660 file system with El Torito and isolinux, which shows its prompt."""
-    binary, module = '/usr/lib/ISOLINUX/isolinux.bin', '/usr/lib/syslinux/modules/bios/ldlinux.c32'
-    need('xorriso', files=(binary, module))
+LABELS = """label debian
+  menu label Debian
+  kernel /vmlinuz
+  append initrd=/initrd quiet
+label memory
+  menu label Memory test
+  kernel /memtest
+label other
+  kernel /nothing
+"""
+SAYS = '#!/bin/busybox sh\n/bin/busybox mount -t proc proc /proc\n' \
+       'echo MENU-LINUX $(/bin/busybox uname -r) $(/bin/busybox cat /proc/cmdline)\nexec /bin/busybox sleep 1000\n'
+
+
+def labelled(top, kernel, busybox, memtest):
+    """What LABELS name, in the folder: a kernel with an initramfs that says what it is, and memtest86+."""
+    shutil.copy(kernel, os.path.join(top, 'vmlinuz'))
+    shutil.copy(memtest, os.path.join(top, 'memtest'))
+    init = os.path.join(TMP, 'init-menu.sh')
+    write(init, SAYS)
+    tool(os.path.join(TOP, 'tests/guests/mkinitramfs.sh'), os.path.join(top, 'initrd'), busybox, init)
+
+
+def isolinux_cd(kernel, busybox, memtest):
+    """An ISO 9660 file system with El Torito and isolinux, which shows a menu."""
+    modules = '/usr/lib/syslinux/modules/bios/'
+    files = ['/usr/lib/ISOLINUX/isolinux.bin'] + [modules + f for f in ('ldlinux.c32', 'menu.c32', 'libutil.c32')]
+    need('xorriso', files=files)
     top, iso = folder('iso'), os.path.join(TMP, 'isolinux.iso')
     os.makedirs(os.path.join(top, 'isolinux'))
-    for f in binary, module:
+    for f in files:
         shutil.copy(f, os.path.join(top, 'isolinux'))
-    write(os.path.join(top, 'isolinux', 'isolinux.cfg'), 'prompt 1\ntimeout 0\nlabel nothing\n  localboot -1\n')
-    tool('xorriso', '-as', 'mkisofs', '-o', iso, '-b', 'isolinux/isolinux.bin', '-c', 'isolinux/boot.cat', '-no-emul-boot',
+    labelled(top, kernel, busybox, memtest)
+    write(os.path.join(top, 'isolinux', 'isolinux.cfg'), 'ui menu.c32\nmenu title Chosen by keys\ntimeout 0\n' + LABELS)
+    tool('xorriso', '-as', 'mkisofs', '-R', '-o', iso, '-b', 'isolinux/isolinux.bin', '-c', 'isolinux/boot.cat', '-no-emul-boot',
          '-boot-load-size', '4', '-boot-info-table', top)
     return iso
 
@@ -64,18 +89,19 @@ def partitioned(path, file_system, kind, boot_code=b''):
     tool('dd', 'if=' + file_system, 'of=' + path, 'bs=1M', 'seek=%d' % (FIRST * SECTOR >> 20), 'conv=notrunc,sparse', 'status=none')
 
 
-def syslinux_disk():
-    """A FAT disk with syslinux behind its own master boot record."""
+def syslinux_disk(kernel, busybox, memtest):
+    """A FAT disk with syslinux behind its own master boot record, which shows its prompt."""
     mbr = '/usr/lib/syslinux/mbr/mbr.bin'
     need('syslinux', 'mkfs.vfat', 'mcopy', files=(mbr,))
     top = folder('syslinux')
-    fat, disk = os.path.join(top, 'fat.img'), os.path.join(TMP, 'syslinux.img')
+    fat, disk = os.path.join(TMP, 'fat.img'), os.path.join(TMP, 'syslinux.img')
     with open(fat, 'wb') as f:
         f.truncate(32 << 20)
     tool('mkfs.vfat', '-h', str(FIRST), fat)
-    write(os.path.join(top, 'syslinux.cfg'), 'prompt 1\ntimeout 0\nlabel nothing\n  localboot -1\n')
+    labelled(top, kernel, busybox, memtest)
+    write(os.path.join(top, 'syslinux.cfg'), 'say Labels: debian, memory\nprompt 1\ntimeout 0\n' + LABELS)
     tool('syslinux', '--install', fat)
-    tool('mcopy', '-i', fat, os.path.join(top, 'syslinux.cfg'), '::/syslinux.cfg')
+    tool('mcopy', '-i', fat, *[os.path.join(top, f) for f in sorted(os.listdir(top))], '::/')
     with open(mbr, 'rb') as f:
         partitioned(disk, fat, 0x0c, f.read())
     return disk

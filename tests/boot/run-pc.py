@@ -6,6 +6,7 @@ usage: run-pc.py [CASE...]
 Guests come from Debian's packages by tests/guests/fetch.sh, disks and CDs are made on the spot. Each is known by its screen's text.
 """
 import os
+import re
 import subprocess
 import sys
 
@@ -80,24 +81,63 @@ def case_invaders():
 
 
 def case_gnumach():
+    """The kernel prints the memory that it found, first the firmware's map, then its own tables; the pages are 4 KiB."""
     kernel, = guests('gnumach')
-    for size in 64, 256:
+    for size in 32, 64, 256, 768:
         with PC('gnumach-%d' % size, ['-m', '%dM' % size, '--kernel', kernel, '--append', 'console=com0', '--serial', 'stdio']) as pc:
             pc.wait_output('No bootstrap code loaded', 30)
+            text = pc.output()
+        above = re.search(r'biosmem: 0*100000:0*([0-9a-f]+), available', text)
+        if not above or int(above.group(1), 16) != size << 20:
+            raise Failure('with -m %dM it sees memory to %s' % (size, above and above.group(1)))
+        pages = sum(int(n) for n in re.findall(r'vm_page: \w+: pages: (\d+)', text))
+        if not (size - 1) << 8 <= pages + 16 <= size << 8:
+            raise Failure('with -m %dM it counts %d pages' % (size, pages))
+    with PC('gnumach-screen', ['-m', '64M', kernel]) as pc:
+        pc.wait('No bootstrap code loaded', 30)
 
 
 def case_isolinux():
-    iso = disks.isolinux_cd()
-    with PC('isolinux', ['-m', '64M', iso]) as pc:
-        pc.wait('boot:', 30)
+    """The menu of menu.c32, a label chosen by keys, which boots Linux; another typed at the prompt."""
+    kernel, busybox, memtest = guests('linux-686', 'busybox', 'memtest86')
+    iso = disks.isolinux_cd(kernel, busybox, memtest)
+    with PC('isolinux', ['-m', '128M', iso], timeout=100) as pc:
+        pc.wait('(?s)Chosen by keys.*Debian.*Memory test', 30)
+        pc.keys('down', 'up', 'ret')
+        pc.wait('MENU-LINUX [0-9.]+', 60)
+    with PC('isolinux-typed', ['-m', '64M', iso]) as pc:
+        pc.wait('Chosen by keys', 30)
+        pc.keys('esc')
+        pc.wait('boot:', 10)
         pc.type('other\n')
         pc.wait('Could not find kernel|No such file|not found', 20)
+        pc.type('memory\n')
+        pc.wait(r'Memtest86\+ v6', 30)
 
 
 def case_syslinux():
-    disk = disks.syslinux_disk()
-    with PC('syslinux', ['-m', '64M', '--disk', disk]) as pc:
+    """From FAT: a message, two labels, one with parameters for Linux."""
+    kernel, busybox, memtest = guests('linux-686', 'busybox', 'memtest86')
+    disk = disks.syslinux_disk(kernel, busybox, memtest)
+    with PC('syslinux', ['-m', '128M', '--disk', disk], timeout=100) as pc:
+        pc.wait('(?s)Labels: debian, memory.*boot:', 30)
+        pc.type('debian word=typed\n')
+        pc.wait('MENU-LINUX [0-9.]+.* word=typed', 60)
+    with PC('syslinux-memory', ['-m', '64M', '--disk', disk]) as pc:
         pc.wait('boot:', 30)
+        pc.type('memory\n')
+        pc.wait(r'Memtest86\+ v6', 30)
+
+
+def case_grub_usb():
+    """The rescue image for USB sticks as a hard disk: it has a partition table and an EFI partition behind it."""
+    disk, = guests('grub-usb')
+    with PC('grub-usb', ['-m', '64M', '--disk', disk + ',readonly']) as pc:
+        grub_shell(pc)
+        pc.type('ls\n')
+        pc.wait(r'\(hd0\)', 20)
+        pc.type('echo on-$grub_platform-here\n')
+        pc.wait('on-pc-here', 10)
 
 
 def case_disk():

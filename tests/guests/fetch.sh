@@ -28,6 +28,7 @@ table() {
 		memtest86-iso  memtest86+                             amd64 usr/lib/memtest86+/memtest86+ia32.iso
 		grub-floppy    grub-rescue-pc                         amd64 usr/lib/grub-rescue/grub-rescue-floppy.img
 		grub-cdrom     grub-rescue-pc                         amd64 usr/lib/grub-rescue/grub-rescue-cdrom.iso
+		grub-usb       grub-rescue-pc                         amd64 usr/lib/grub-rescue/grub-rescue-usb.img
 		ipxe-lkrn      ipxe                                   amd64 boot/ipxe.lkrn
 		ipxe-iso       ipxe                                   amd64 usr/lib/ipxe/ipxe.iso
 		installer      debian-installer-12-netboot-i386       amd64 usr/lib/debian-installer/images/12/i386/text/debian-installer/i386/linux
