@@ -16,7 +16,7 @@ from machine import Failure, Machine
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGFENCE = os.path.abspath(os.environ.get('RINGFENCE', './ringfence'))
 OUT = os.environ.get('TEST_TMP', '/tmp')
-KINDS = ('scroll', 'text', 'text40', 'mode13', 'modex', 'mode12', 'cga', 'banked', 'fill', 'store')
+KINDS = ('scroll', 'text', 'text40', 'mode13', 'modex', 'mode12', 'cga', 'banked', 'fill', 'store', 'text132', 'planes', 'split', 'smooth')
 EGA = [(170 * (i >> 2 & 1) + 85 * (i >> 3), 170 * (i >> 1 & 1) + 85 * (i >> 3), 170 * (i & 1) + 85 * (i >> 3)) for i in range(16)]
 EGA[6] = (170, 85, 0)
 CGA = [EGA[0], EGA[11], EGA[13], EGA[15]]
@@ -83,7 +83,7 @@ def draws(kind, count=1):
         if m.expect(r'Booting from 0000:7c00\n(?:[^DF\n].*\n)*([DF])', 'picture').group(1) != 'D':
             raise Failure('the guest could not draw')
         ctl(name, 'screendump', shot)
-        text = ctl(name, 'screen-text') if kind in ('scroll', 'text', 'text40') else ''
+        text = ctl(name, 'screen-text') if kind in ('scroll', 'text', 'text40', 'text132') else ''
         ctl(name, 'quit')
     return Picture(shot), text
 
@@ -185,6 +185,58 @@ def case_store():
     for y in range(0, 768, 3):
         for x in range(0, 1024, 11):
             p.dot_is(x, y, (1 + (y * 1024 + x) * 0x010203 & 0xffffff).to_bytes(3, 'big'))
+
+
+def every_dot(p, colour, step=1):
+    """Compares each dot of every `step`th line with the colour that the function gives for it."""
+    for y in range(0, p.height, step):
+        want = b''.join(bytes(EGA[colour(x, y)]) for x in range(p.width))
+        if p.lines[y] != want:
+            x = next(x for x in range(p.width) if p.lines[y][3 * x:3 * x + 3] != want[3 * x:3 * x + 3])
+            p.dot_is(x, y, want[3 * x:3 * x + 3])
+
+
+def case_text132():
+    p, text = draws('text132')
+    p.size_is(1056, 400)
+    if len(text.split('\n')[0]) != 132:
+        raise Failure('the first row of text is: ' + text.split('\n')[0])
+    every_dot(p, lambda x, y: (y // 16 * 132 + x // 8) % 15 + 1)
+
+
+def case_smooth():
+    p, _ = draws('smooth')
+    p.size_is(720, 400)
+    every_dot(p, lambda x, y: (82 + (y + 5) // 16 * 80 + (x + 4) // 9) % 15 + 1)
+
+
+def planes(x, y):
+    """The colour of a dot by the VGA's rules for writing; see video.asm for each band."""
+    column, bit = x // 8 % 80 & 15, x % 8
+    return (lambda: 0 if bit & 1 else column, lambda: column if bit < 4 else 0, lambda: 15 if bit in (2, 3) else 0,
+            lambda: 6 if 2 <= bit <= 5 else 5, lambda: 6 if bit >= 4 else 14, lambda: 9 if bit < 4 else 1,
+            lambda: column if bit < 4 else 0, lambda: column if bit in (1, 2, 5, 6) else 0, lambda: 12 if 2 <= bit <= 5 else 2,
+            lambda: 12 if bit < 4 else 2, lambda: 15 if bit < 4 and column == 9 else 0,
+            lambda: 15 if bit < 4 and column & 7 == 1 else 0, *[lambda: 0] * 18)[y // 16]()
+
+
+def case_planes():
+    p, _ = draws('planes')
+    p.size_is(640, 480)
+    every_dot(p, planes)
+
+
+def case_split():
+    """The upper 300 lines from address 1234h on, the others from 0; 100 bytes a line; the lower part's panning is the mode's choice."""
+    for count in 1, 2:
+        p, _ = draws('split', count)
+        p.size_is(640, 480)
+
+        def colour(x, y, below=5 if count == 2 else 0):
+            x, at = (x + 5, 0x1234 + y * 100) if y < 300 else (x + below, (y - 300) * 100)
+            at = at + x // 8 & 0xffff
+            return at >> (x % 8 & 4) & 15
+        every_dot(p, colour, 3)
 
 
 def main():

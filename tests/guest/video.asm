@@ -43,7 +43,7 @@ stay:	hlt
 	times 510 - ($ - $$) db 0
 	dw 0xaa55
 
-table	dw scroll, text, text40, mode13, modex, mode12, cga, banked, fill, store
+table	dw scroll, text, text40, mode13, modex, mode12, cga, banked, fill, store, text132, planes, split, smooth
 
 scroll:				; lines of 60 characters by teletype
 	mov cx, [count]
@@ -202,6 +202,246 @@ banked:				; each 64 lines are one bank, of colour bank + count
 	dec word [count]
 	jnz .again
 	jmp done
+
+text132:			; 132 columns: blocks, cell n with attribute n mod 15 + 1
+	mov ax, 0x03
+	int 0x10
+	mov si, wide
+	call set_crtc
+	mov dx, 0x3c4
+	mov ax, 0x0101		; eight dots a character
+	out dx, ax
+	mov cx, 132 * 25
+blocks:	mov ax, 0xb800		; CX cells
+	mov es, ax
+	xor di, di
+	mov ax, 0x01db
+.next:	stosw
+	inc ah
+	and ah, 15
+	jnz .more
+	inc ah
+.more:	loop .next
+	jmp done
+
+smooth:				; the blocks from the second row's third on, five lines up and four dots left
+	mov ax, 0x03
+	int 0x10
+	mov si, moved
+	call set_crtc
+	mov ax, 0x0333		; panning: 3 is four dots where there are nine, 8 is none
+	call set_attribute
+	mov cx, 80 * 28
+	jmp blocks
+
+split:				; each byte: four dots of the address' low nibble, four of the next; two parts of the screen, the upper moved
+	mov ax, 0x12
+	int 0x10
+	mov ax, 0xa000
+	mov es, ax
+	mov dx, 0x3ce
+	mov ax, 0x0205		; write mode 2
+	out dx, ax
+	xor di, di
+.byte:	mov ax, 0xf008
+	out dx, ax
+	mov al, [es:di]
+	mov ax, di
+	mov [es:di], al
+	mov ax, 0x0f08
+	out dx, ax
+	mov al, [es:di]
+	mov ax, di
+	shr ax, 4
+	mov [es:di], al
+	inc di
+	jnz .byte
+	mov si, halves
+	call set_crtc
+	mov ax, 0x0533		; panning
+	call set_attribute
+	mov ax, 0x2130		; but not below the split
+	cmp word [count], 1
+	je .mode
+	mov ah, 0x01
+.mode:	call set_attribute
+	jmp done
+
+set_crtc:			; pairs of index and value at SI up to FFh
+	mov dx, 0x3d4
+	mov ax, 0x0e11		; no protection
+	out dx, ax
+.next:	lodsb
+	cmp al, 0xff
+	je .done
+	mov ah, [si]
+	inc si
+	out dx, ax
+	jmp .next
+.done:	ret
+set_attribute:			; AL: index, AH: value
+	push ax
+	mov dx, 0x3da
+	in al, dx
+	pop ax
+	mov dx, 0x3c0
+	out dx, al
+	mov al, ah
+	out dx, al
+	ret
+
+wide	db 0x00, 0x9f, 0x01, 0x83, 0x02, 0x84, 0x03, 0x82, 0x04, 0x8a, 0x05, 0x9e, 0x13, 0x42, 0xff
+moved	db 0x0c, 0x00, 0x0d, 82, 0x08, 0x05, 0xff
+halves	db 0x13, 50, 0x0c, 0x12, 0x0d, 0x34, 0x18, 299 & 0xff, 0x07, 0x3e, 0x09, 0x00, 0xff
+
+; Bands of 16 lines, each by another way of writing; AL is set to the column's number (0 to 79) before each store
+%macro graphics 2		; index, value
+	mov ax, (%2) << 8 | (%1)
+	out dx, ax
+%endmacro
+%macro band 1			; number; begins a loop over its bytes
+	mov di, (%1) * 16 * 80
+	mov cx, 16 * 80
+%endmacro
+planes:	mov ax, 0x12
+	int 0x10
+	mov ax, 0xa000
+	mov es, ax
+	mov dx, 0x3ce
+	graphics 1, 0x0f	; 0: set/reset of the column's colour where the bit mask allows
+	graphics 8, 0xaa
+	band 0
+.0:	call column
+	mov ah, al
+	mov al, 0
+	out dx, ax
+	mov [es:di], al
+	inc di
+	loop .0
+	graphics 1, 0
+	graphics 8, 0xff
+	band 1			; 1: map mask of the column's colour
+.1:	call column
+	mov ah, al
+	mov al, 2
+	mov dl, 0xc4
+	out dx, ax
+	mov dl, 0xce
+	mov byte [es:di], 0xf0
+	inc di
+	loop .1
+	mov dl, 0xc4
+	graphics 2, 0x0f
+	mov dl, 0xce
+	graphics 3, 3		; 2: rotated by three
+	band 2
+	mov al, 0x81
+	rep stosb
+	mov si, logic		; 3 to 5: XOR, AND, OR with what the latches hold
+.3:	graphics 3, 0
+	graphics 1, 0x0f
+	graphics 8, 0xff
+	mov di, [si]
+	mov ah, [si + 2]
+	mov al, 0
+	out dx, ax
+	mov cx, 16 * 80
+	push di
+	rep stosb
+	pop di
+	mov ah, [si + 3]
+	mov al, 0
+	out dx, ax
+	mov ah, [si + 4]
+	mov al, 8
+	out dx, ax
+	mov ah, [si + 5]
+	mov al, 3
+	out dx, ax
+	mov cx, 16 * 80
+.latch:	mov al, [es:di]
+	stosb
+	loop .latch
+	add si, 6
+	cmp si, logic_end
+	jb .3
+	graphics 3, 0
+	graphics 1, 0
+	graphics 8, 0xff
+	graphics 5, 1		; 6: mode 1, a copy of band 1
+	push ds
+	push es
+	pop ds
+	band 6
+	mov si, 16 * 80
+	rep movsb
+	pop ds
+	graphics 5, 2		; 7: mode 2
+	graphics 8, 0x66
+	band 7
+.7:	mov al, [es:di]
+	call column
+	stosb
+	loop .7
+	graphics 8, 0xff	; 8: mode 3 over colour 2
+	band 8
+	mov al, 2
+	rep stosb
+	graphics 5, 3
+	graphics 0, 12
+	graphics 8, 0xfc
+	band 8
+.8:	mov al, [es:di]
+	mov al, 0x3f
+	stosb
+	loop .8
+	graphics 8, 0xff	; 9: mode 3, rotated by four, over what was latched last, colour 2
+	graphics 3, 4
+	band 9
+	mov al, 0x0f
+	rep stosb
+	graphics 3, 0
+	graphics 0, 0
+	mov bx, 0x0f09		; 10: where band 1 is of colour 9; 11: of colour 1 or 9
+	mov di, 10 * 16 * 80
+	call compared
+	mov bx, 0x0701
+	call compared
+	jmp done
+
+column:				; AL: the colour of DI's column
+	push dx
+	push bx
+	mov ax, di
+	xor dx, dx
+	mov bx, 80
+	div bx
+	mov ax, dx
+	and al, 15
+	pop bx
+	pop dx
+	ret
+compared:			; BL: colour, BH: which planes count
+	mov ah, bl
+	mov al, 2
+	out dx, ax
+	mov ah, bh
+	mov al, 7
+	out dx, ax
+	graphics 5, 8
+	mov si, 16 * 80
+	mov cx, 16 * 80
+.next:	es lodsb
+	stosb
+	loop .next
+	ret
+logic	dw 3 * 16 * 80		; where, colour below, colour, bit mask, function
+	db 5, 3, 0x3c, 0x18
+	dw 4 * 16 * 80
+	db 14, 7, 0x0f, 0x08
+	dw 5 * 16 * 80
+	db 1, 8, 0xf0, 0x10
+logic_end:
 
 store:				; frames pixel by pixel: frame number + 010203h * pixel
 	mov byte [by_pixel], 1
