@@ -219,7 +219,13 @@ static bool read_folder(struct ova *a, char **xml, size_t *xml_len, char **manif
 
 /* --- the manifest --- */
 
-static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+/* -1: it is none. */
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+	return at ? (int)(at - digits) & 15 : -1;
+}
 
 /* "SHA256(name)= 0123...", with blanks wherever producers put them. */
 static bool manifest_line(struct ova *a, char *line)

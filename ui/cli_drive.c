@@ -1,6 +1,7 @@
 /*
  * cli_drive.c - the drives of the command line: FILE,key=value..., which of them sits where, and what the machine boots from.
  */
+#include "images/image.h"
 #include "ui/cli.h"
 
 #include <ctype.h>
@@ -46,6 +47,18 @@ static bool take_switch(const char *option, const char *key, const char *v, bool
 	return false;
 }
 
+static bool known_format(const char *option, const char *v, char *err, size_t errsize)
+{
+	int n = snprintf(err, errsize, "--%s: '%.40s' is not one of the formats", option, v);
+	for (u32 i = 0; image_format_name(i); i++) {
+		if (!strcmp(image_format_name(i), v))
+			return true;
+		if (n > 0 && (size_t)n < errsize)
+			n += snprintf(err + n, errsize - (size_t)n, "%s %s", i ? "," : "", image_format_name(i));
+	}
+	return false;
+}
+
 static bool take_key(struct cli_drive *d, const char *key, const char *v, char *err, size_t errsize)
 {
 	bool ide = d->drive.kind != BOARD_FLOPPY;
@@ -58,12 +71,15 @@ static bool take_key(struct cli_drive *d, const char *key, const char *v, char *
 		snprintf(err, errsize, "--%s: %s needs a value", d->option, key);
 		return false;
 	}
-	if (!strcmp(key, "format") && !strcmp(v, "raw")) {
+	if (!strcmp(key, "format")) {
 		d->drive.format = v;
-	} else if (!strcmp(key, "format") || (!strcmp(key, "bus") && strcmp(v, "ide"))) {
-		snprintf(err, errsize, "--%s: %s is %s, not '%.40s'", d->option, key, *key == 'f' ? "raw" : "ide", v);
+		return known_format(d->option, v, err, errsize);
+	}
+	if (!strcmp(key, "bus") && strcmp(v, "ide")) {
+		snprintf(err, errsize, "--%s: bus is ide, not '%.40s'", d->option, v);
 		return false;
-	} else if (!strcmp(key, "unit")) {
+	}
+	if (!strcmp(key, "unit")) {
 		d->unit = v[0] - '0';
 		if (!isdigit((unsigned char)v[0]) || v[1] || d->unit >= units) {
 			snprintf(err, errsize, "--%s: unit is 0 to %d, not '%.40s'", d->option, units - 1, v);

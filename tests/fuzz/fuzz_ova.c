@@ -36,8 +36,8 @@ static u32 rnd(u32 below)
 
 static size_t mutate(u8 *text, size_t len)
 {
-	static const char *const words[] = { "<Item>", "</Item>", "&lt;", "/disk/vmdisk1", "<!DOCTYPE a [", "]>", "9999999999999999999", "byte * 2^60",
-		"../", "<![CDATA[", "\"", "SHA256(disk1.vmdk)= 00", "ovf:id=\"file1\" " };
+	static const char *const words[] = { "<Item>", "</Item>", "&lt;", "/disk/vmdisk1", "<!DOCTYPE a [", "]>", "9999999999999999999",
+		"byte * 2^60", "../", "<![CDATA[", "\"", "SHA256(disk1.vmdk)= 00", "ovf:id=\"file1\" " };
 	for (u32 n = 1 + rnd(6); n && len > 64; n--) {
 		u32 at = rnd((u32)len), piece = 1 + rnd(rnd(2) ? 8 : 400), to = rnd((u32)len);
 		const char *word = words[rnd(ARRAY_SIZE(words))];

@@ -74,7 +74,8 @@ static void test_errors(void **state)
 	static const struct { const char *line, *says; } bad[] = {
 		{ "--append x", "--kernel, which is missing" },
 		{ "1 2 3 4 5 6 7 8", "'8' is one file too many" }, { "--disk", "needs a value" }, { "--disk ,x", "no file name" },
-		{ "--disk a,formt=raw", "did you mean 'format'" }, { "--disk a,format=qcow9", "format is raw" }, { "--disk a,bus=scsi", "bus is ide" },
+		{ "--disk a,formt=raw", "did you mean 'format'" }, { "--disk a,format=qcow9", "one of the formats" },
+		{ "--disk a,bus=scsi", "bus is ide" },
 		{ "--disk a,unit=4", "unit is 0 to 3" }, { "--disk a,unit=", "unit needs a value" }, { "--disk a,readonly=x", "on or off" },
 		{ "--floppy a,bus=ide", "unknown key 'bus'" }, { "--floppy a,unit=2", "unit is 0 to 1" }, { "--disk a,", "unknown key ''" },
 		{ "--name a/b", "is no name" }, { "--name .a", "is no name" },
