@@ -56,7 +56,8 @@ struct vmdk_extent {
 	struct block_map map;
 	u32 flags, table_entries, tables;
 	u32 *directory, *redundant;	/* sectors of the tables; redundant is NULL without one */
-	u64 descriptor_at, descriptor_bytes;	/* in the file; 0: none */
+	u64 directory_at, redundant_at;	/* in the file */
+	u64 descriptor_at, descriptor_bytes;	/* the same; 0: none */
 	u64 file_size;
 	struct vmdk_stream *stream;	/* compressed: map has the places, and nothing writes */
 };

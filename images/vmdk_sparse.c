@@ -80,11 +80,13 @@ static int read_footer(struct image *im, const struct vmdk_extent *e, u8 *h)
 	return error ? error : host_read_all(im->io, e->fd, e->file_size - 2 * VMDK_SECTOR, h, VMDK_HEADER_BYTES);
 }
 
-static bool load_directory(struct image *im, struct vmdk_extent *e, u64 sector, u32 **directory, char *err, size_t errsize)
+static bool load_directory(struct image *im, struct vmdk_extent *e, u64 sector, u64 *at_bytes, u32 **directory, char *err,
+	size_t errsize)
 {
 	u64 bytes = e->tables * 4ull;
 	if (sector > e->file_size / VMDK_SECTOR || bytes > e->file_size - sector * VMDK_SECTOR)
 		return damaged(e, err, errsize, "whose grain directory is not in the file");
+	*at_bytes = sector * VMDK_SECTOR;
 	*directory = host_alloc(im->io, e->tables, 4);
 	int error = *directory ? host_read_all(im->io, e->fd, sector * VMDK_SECTOR, *directory, bytes) : ENOMEM;
 	u64 table_bytes = e->table_entries * 4ull, all = 0;
@@ -122,8 +124,9 @@ bool vmdk_sparse_header(struct image *im, struct vmdk_extent *e, char *err, size
 		snprintf(err, errsize, "%s: %s", e->map.path, strerror(error));
 		return false;
 	}
-	return check_layout(h, e, err, errsize) && load_directory(im, e, le64(h + S_DIRECTORY), &e->directory, err, errsize) &&
-		(!(e->flags & VMDK_HAS_REDUNDANT) || load_directory(im, e, le64(h + S_REDUNDANT), &e->redundant, err, errsize));
+	return check_layout(h, e, err, errsize) && load_directory(im, e, le64(h + S_DIRECTORY), &e->directory_at, &e->directory, err, errsize) &&
+		(!(e->flags & VMDK_HAS_REDUNDANT) ||
+		load_directory(im, e, le64(h + S_REDUNDANT), &e->redundant_at, &e->redundant, err, errsize));
 }
 
 void vmdk_sparse_free(struct vmdk_extent *e)
@@ -206,6 +209,9 @@ static bool find_reserved(struct vmdk_extent *e, struct block_span *span, u32 *c
 	u32 n = 0, kept = 0;
 	bool apart = true;
 	span[n++] = (struct block_span){ 0, VMDK_HEADER_BYTES };
+	span[n++] = (struct block_span){ e->directory_at, sectors_up(e->tables * 4ull) };
+	if (e->redundant)
+		span[n++] = (struct block_span){ e->redundant_at, sectors_up(e->tables * 4ull) };
 	if (e->descriptor_at)
 		span[n++] = (struct block_span){ e->descriptor_at, e->descriptor_bytes };
 	for (u32 t = 0; t < e->tables; t++) {
@@ -266,7 +272,7 @@ bool vmdk_sparse_tables(struct image *im, struct vmdk_extent *e, char *err, size
 			snprintf(err, errsize, "%s: %s", e->map.path, strerror(error));
 		return !error;
 	}
-	struct block_span *span = host_alloc(im->io, e->tables * 2ull + 2, sizeof(*span));
+	struct block_span *span = host_alloc(im->io, e->tables * 2ull + 4, sizeof(*span));
 	bool apart = span && find_reserved(e, span, &e->map.reserved_count);
 	e->map.reserved = span;
 	error = span ? blocks_scan(&e->map, e->file_size) : ENOMEM;
