@@ -281,15 +281,14 @@ static void take_events(struct vcpu *v)
 
 /*
  * A single instruction in which something is held back (STI, MOV SS), or that a debugger of the guest looks at. Behind MOV SS
- * code breakpoints
- * and the single-step trap are lost, data breakpoints wait (SDM vol. 3, 6.8.3).
+ * the single-step trap and (but for AMD's processors) code breakpoints are lost, data breakpoints wait (SDM vol. 3, 6.8.3).
  */
 static void step(struct vcpu *v)
 {
 	struct cpu_state *cs = &v->cs;
 	bool trap = cs->eflags_sys & FL_TF;
 
-	if (cs->inhibit != SHADOW_SS && debug_code_breakpoint(cs))
+	if ((cs->inhibit != SHADOW_SS || cpu_model_is_amd(v->model)) && debug_code_breakpoint(cs))
 		cpu_raise(cs, VEC_DB, TR_NO_ERR);
 	cs->inhibit = 0;
 	v->int_delivered = false;

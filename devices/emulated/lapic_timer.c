@@ -32,7 +32,7 @@ static u32 count_at(const struct lapic *l, u64 tick)
 	if (!l->initial || mode(l) == DEADLINE)
 		return 0;
 	if (mode(l) == PERIODIC)
-		return l->initial - (u32)(elapsed % l->initial);
+		return l->due == NONE ? 0 : l->initial - (u32)(elapsed % l->initial);
 	return elapsed < l->initial ? l->initial - (u32)elapsed : 0;
 }
 
@@ -136,28 +136,39 @@ void lapic_timer_set_initial(struct lapic *l, u32 value)
 	program(l, tick);
 }
 
-/* The count goes on from where it is. */
+/* The count goes on from where it is; one that ran out stays 0, in periodic mode too, until an initial count is written. */
+static void go_on(struct lapic *l, u64 tick, u32 count)
+{
+	l->start = tick - ((u64)(l->initial - count) << shift(l));
+	l->due = NONE;
+	if (count)
+		program(l, tick);
+	else
+		timer_cancel(&l->timer);
+}
+
 void lapic_timer_set_divide(struct lapic *l, u32 value)
 {
 	u64 tick = now_ticks(l);
 	u32 count = count_at(l, tick);
 	l->divide = value & 0xb;
-	l->start = tick - ((u64)(l->initial - count) << shift(l));
 	if (mode(l) != DEADLINE)
-		program(l, tick);
+		go_on(l, tick, count);
 }
 
 void lapic_timer_set_lvt(struct lapic *l, u32 value)
 {
 	int old = mode(l);
+	u64 tick = now_ticks(l);
+	u32 count = count_at(l, tick);
 	l->lvt[LVT_TIMER] = value;
 	if (old == mode(l))
 		return;
 	if (old == DEADLINE || mode(l) == DEADLINE) {	/* disarms the timer */
-		l->initial = 0;
+		l->initial = count = 0;
 		l->deadline = 0;
 	}
-	program(l, now_ticks(l));
+	go_on(l, tick, count);
 }
 
 u64 lapic_deadline(const struct lapic *l)

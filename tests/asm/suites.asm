@@ -39,8 +39,14 @@ main:
 	SAME "sti with tf (eip)", [seen_eip], .sti_trap
 	EQUAL "sti with tf", [seen_vector], 1
 
-	; MOV SS holds back a code breakpoint for good, a data breakpoint for one instruction
-	mov eax, .behind_ss
+	; MOV SS holds back a code breakpoint for good (AMD's processors do not), a data breakpoint for one instruction
+	xor eax, eax
+	cpuid
+	mov dword [behind_ss], -1
+	cmp ecx, 'cAMD'
+	jne .intel
+	mov dword [behind_ss], 1
+.intel:	mov eax, .behind_ss
 	mov dr1, eax
 	DR7 DR1_EXEC
 	mov eax, ss
@@ -48,7 +54,7 @@ main:
 	mov ss, ax
 .behind_ss: inc ebx
 .behind_ss_done:
-	EQUAL "code breakpoint behind mov ss", [seen_vector], -1
+	EQUAL "code breakpoint behind mov ss", [seen_vector], [behind_ss]
 	DR7 NONE
 	mov eax, watched
 	mov dr0, eax
@@ -219,4 +225,5 @@ return:	iretd
 	align 16
 	times 32 dd 0
 watched: times 16 dd 0
+behind_ss: dd 0
 END_OF_PROGRAM

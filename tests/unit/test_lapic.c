@@ -280,6 +280,26 @@ static void test_periodic(void **state)
 	assert_int_equal(lapic_ack(&l), 0x50);
 }
 
+/* The mode changes under a count, as kvm-unit-tests' apic does it. */
+static void test_mode_change(void **state)
+{
+	w(DIVIDE, 0xb);
+	w(TIMER, 0x30050);
+	w(INITIAL, 1000000);
+	fake_advance(vm, 2700000);
+	w(TIMER, 0x10050);				/* periodic, then once: the count goes on to 0 */
+	assert_int_equal(r(CURRENT), 300000);
+	fake_advance(vm, 300000);
+	assert_int_equal(r(CURRENT), 0);
+	w(TIMER, 0x30050);				/* nothing restarts it */
+	fake_advance(vm, 100);
+	assert_int_equal(r(CURRENT), 0);
+	w(DIVIDE, 0);
+	assert_int_equal(r(CURRENT), 0);
+	w(INITIAL, 1000);
+	assert_int_equal(r(CURRENT), 1000);
+}
+
 /* 11.5.4.1; the TSC here has 2 GHz */
 static void test_deadline(void **state)
 {
@@ -378,7 +398,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_reset), T(test_priorities), T(test_commands), T(test_errors), T(test_virtual_wire), T(test_timer), T(test_periodic),
+		T(test_reset), T(test_priorities), T(test_commands), T(test_errors), T(test_virtual_wire), T(test_timer), T(test_periodic), T(test_mode_change),
 		T(test_deadline), T(test_io_registers), T(test_io_edge), T(test_io_level),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
