@@ -21,7 +21,9 @@ struct moo_case {
 	u32 end, next;		/* 8086: where it ends and a HLT is put; one more behind it, if it should not jump; else 0 */
 };
 
-enum rule { RULE_UNDEFINED, RULE_WRAP, RULE_PUSH_SP, RULE_COUNT, RULE_IDIV, RULE_AAM, RULE_BCD, RULE_SETMO, RULE_FPU, RULES, RULE_NONE = -1 };
+enum rule {
+	RULE_UNDEFINED, RULE_WRAP, RULE_PUSH_SP, RULE_COUNT, RULE_IDIV, RULE_AAM, RULE_BCD, RULE_SETMO, RULE_FPU, RULES, RULE_NONE = -1
+};
 
 u16 final_reg(const struct moo_case *v, int reg);
 bool find_end_8086(struct moo_case *v);			/* false: a HLT would be in the way */

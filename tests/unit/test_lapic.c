@@ -398,8 +398,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_reset), T(test_priorities), T(test_commands), T(test_errors), T(test_virtual_wire), T(test_timer), T(test_periodic), T(test_mode_change),
-		T(test_deadline), T(test_io_registers), T(test_io_edge), T(test_io_level),
+		T(test_reset), T(test_priorities), T(test_commands), T(test_errors), T(test_virtual_wire), T(test_timer), T(test_periodic),
+		T(test_mode_change), T(test_deadline), T(test_io_registers), T(test_io_edge), T(test_io_level),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
