@@ -13,6 +13,7 @@
 #include "config.h"
 #include "monitor/mem.h"
 #include "monitor/vm.h"
+#include "ui/front.h"
 #include "ui/rundir.h"
 
 enum option_id {
@@ -241,15 +242,19 @@ static bool take_display(struct parser *ps, const char *v)
 	       usage_error(ps, "--display: '%s' is not one of sdl, text, none", v);
 }
 
-/* A window where there is a desktop; a kernel that starts without firmware is talked to over its serial port. */
+/* A window where there is a desktop, else the text screen in the terminal, unless something else has the terminal. A kernel that starts
+ * without firmware is talked to over its serial port. */
 static const char *default_display(const struct cli_run *run)
 {
+	bool serial = run->serials || strstr(run->append, "console=ttyS") || (run->debugcon && !strcmp(run->debugcon, "stdio"));
 #ifdef HAVE_SDL
 	const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
 	bool desktop = (x && *x) || (wayland && *wayland);
 	if (desktop && (!run->kernel || run->firmware))
 		return "sdl";
 #endif
+	if (!serial && !run->trace && (!run->kernel || run->firmware) && text_possible())
+		return "text";
 	return "none";
 }
 

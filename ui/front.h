@@ -9,6 +9,7 @@
 #include "monitor/lib/types.h"
 
 struct vm;
+struct tty_keys;
 struct front {
 	void (*run)(void *arg);			/* main thread: until stop() */
 	void (*stop)(void *arg);		/* any thread */
@@ -26,5 +27,8 @@ struct front_actions {
 
 /* Each takes a machine whose display and input are there. False with a sentence in err: no such display, or built without it. */
 bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *actions, char *err, size_t errsize);
-bool text_open(struct front *f, struct vm *vm, char *err, size_t errsize);
+/* Are standard input and output a terminal that can show the text display? */
+bool text_possible(void);
+/* keys: where what is typed for Ringfence itself goes; it has a prompt or not. */
+bool text_open(struct front *f, struct vm *vm, struct tty_keys *keys, char *err, size_t errsize);
 #endif

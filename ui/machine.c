@@ -121,7 +121,8 @@ static void say_paused(void *arg)
 /* A machine runs without a control socket too, unless a name was asked for that it cannot have. */
 static bool control_build(struct machine *m)
 {
-	vm_on(&m->vm, VM_PAUSED, say_paused, &m->vm);
+	if (strcmp(m->opt->display, "text"))	/* that shows it itself */
+		vm_on(&m->vm, VM_PAUSED, say_paused, &m->vm);
 	if (!js_available())
 		return true;
 	m->control = control_init(&m->vm, m->runner, m->opt->name, m->opt->name_given, m->err, sizeof(m->err));
@@ -137,7 +138,7 @@ static bool open_front(struct machine *m)
 	static const struct front_actions actions = { media_power_button, media_eject, media_insert };
 	if (!strcmp(m->opt->display, "sdl"))
 		return sdl_open(&m->front, &m->vm, &actions, m->err, sizeof(m->err));
-	return strcmp(m->opt->display, "text") || text_open(&m->front, &m->vm, m->err, sizeof(m->err));
+	return strcmp(m->opt->display, "text") || text_open(&m->front, &m->vm, &m->keys, m->err, sizeof(m->err));
 }
 
 bool machine_init(struct machine *m, const struct cpu_model *model)

@@ -1,8 +1,8 @@
 /*
  * prompt.c - a line editor fed key by key, and what it does with a line.
  *
- * Not libedit: that reads the terminal and sets its mode itself, on a thread of its own, while here keys come through the one reader of
- * standard input and the terminal stays raw for the guest. `lock` guards all; what is printed goes to standard error.
+ * Not libedit, which sets the terminal's mode itself and waits for keys on its own: docs/decisions/0011. `lock` guards all; what is
+ * printed goes to standard error.
  */
 #define _GNU_SOURCE	/* asprintf */
 #include "ui/prompt.h"

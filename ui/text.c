@@ -8,9 +8,14 @@
 #include <stdio.h>
 
 #ifndef HAVE_NCURSES
-bool text_open(struct front *f, struct vm *vm, char *err, size_t errsize)
+bool text_open(struct front *f, struct vm *vm, struct tty_keys *keys, char *err, size_t errsize)
 {
 	snprintf(err, errsize, "--display text: this ringfence was built without ncurses");
+	return false;
+}
+
+bool text_possible(void)
+{
 	return false;
 }
 #else
@@ -20,6 +25,7 @@ bool text_open(struct front *f, struct vm *vm, char *err, size_t errsize)
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +43,7 @@ bool text_open(struct front *f, struct vm *vm, char *err, size_t errsize)
 #define ESCAPE_MS 30		/* a key's sequence comes at once, a person's next key does not */
 #define CTRL_A 1
 
-static const char help[] = "Ctrl-A X leaves at once   Ctrl-A D presses Ctrl+Alt+Del   Ctrl-A Ctrl-A sends Ctrl-A   Esc KEY is Alt+KEY";
+static const char help[] = "Ctrl-A X leaves, C prompt, D Ctrl+Alt+Del, Ctrl-A itself; Esc KEY is Alt+KEY";
 
 struct text {
 	struct vm *vm;
@@ -47,6 +53,9 @@ struct text {
 	u32 stopped, resized, continued;	/* atomic, left by other threads */
 	bool prefix;			/* Ctrl-A was the last key */
 	bool help;			/* the help line is shown until the next key */
+	struct tty_keys *keys;		/* the prompt's way; keys->in_prompt: it has the terminal */
+	pthread_mutex_t why_lock;
+	char why[VM_PAUSE_WHY];		/* the machine is paused; "": it is not */
 	char leave[64];			/* what the terminal is sent when it becomes the user's again */
 	struct display_frame frame;	/* without its pixels */
 };
@@ -79,6 +88,25 @@ static void text_signal(void *arg, int sig)
 		return;		/* the machine gives the terminal back */
 	__atomic_store_n(sig == SIGWINCH ? &t->resized : &t->continued, 1, __ATOMIC_RELEASE);
 	wake(t);
+}
+
+static void set_why(struct text *t, const char *why)
+{
+	pthread_mutex_lock(&t->why_lock);
+	snprintf(t->why, sizeof(t->why), "%s", why);
+	pthread_mutex_unlock(&t->why_lock);
+	wake(t);
+}
+
+static void machine_paused(void *arg)
+{
+	struct text *t = arg;
+	set_why(t, t->vm->pause_why);
+}
+
+static void machine_goes_on(void *arg)
+{
+	set_why(arg, "");
 }
 
 /* --- picture --- */
@@ -139,6 +167,30 @@ static void take_frame(struct text *t)
 	display_unlock(t->vm->display);
 }
 
+static void last_line(const char *what, const char *text)
+{
+	attron(A_REVERSE);
+	mvaddnstr(LINES - 1, 0, what, COLS);
+	addnstr(text, COLS - (int)strlen(what) > 0 ? COLS - (int)strlen(what) : 0);
+	attroff(A_REVERSE);
+}
+
+/* Over the guest's last line, which the cursor may be in. */
+static void draw_notes(struct text *t)
+{
+	int y, x;
+	char why[VM_PAUSE_WHY];
+	pthread_mutex_lock(&t->why_lock);
+	memcpy(why, t->why, sizeof(why));
+	pthread_mutex_unlock(&t->why_lock);
+	getyx(stdscr, y, x);
+	if (t->help)
+		last_line("", help);
+	else if (why[0])
+		last_line("paused: ", why);
+	move(y, x);
+}
+
 static void draw(struct text *t)
 {
 	const struct display_frame *f = &t->frame;
@@ -151,11 +203,7 @@ static void draw(struct text *t)
 		if (f->width && !f->blank)
 			mvprintw(0, 0, "%.60s shows a picture of %u x %u dots, not text. Ctrl-A H helps.", t->vm->name, f->width, f->height);
 	}
-	if (t->help) {
-		attron(A_REVERSE);
-		mvaddnstr(LINES - 1, 0, help, COLS);
-		attroff(A_REVERSE);
-	}
+	draw_notes(t);
 	refresh();
 }
 
@@ -200,6 +248,27 @@ static void press_char(struct text *t, wint_t c, u8 modifiers)
 	}
 }
 
+/* The terminal shows what was in it before us, and the prompt below. */
+static void enter_prompt(struct text *t)
+{
+	tty_leave_sends(NULL);
+	endwin();
+	t->keys->in_prompt = true;
+	t->keys->prompt_open(t->keys->arg);
+}
+
+static void take_prompt_keys(struct text *t)
+{
+	u8 keys[64];
+	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+	if (n > 0)
+		tty_keys(t->keys, keys, (size_t)n);
+	if (t->keys->in_prompt)
+		return;
+	tty_leave_sends(t->leave);
+	clearok(stdscr, TRUE);	/* and the next refresh() has the terminal again */
+}
+
 /* Ctrl-A begins a command to Ringfence, as in a serial terminal. */
 static bool command(struct text *t, int kind, wint_t c)
 {
@@ -214,6 +283,8 @@ static bool command(struct text *t, int kind, wint_t c)
 	t->prefix = false;
 	if (kind == OK && (c == 'x' || c == 'X'))
 		vm_request_stop(t->vm, VM_QUIT);
+	else if (kind == OK && (c == 'c' || c == 'C') && t->keys->prompt_open)
+		enter_prompt(t);
 	else if (kind == OK && (c == 'd' || c == 'D'))
 		input_press(t->vm->input, input_key_by_name("delete"), INPUT_CTRL | INPUT_ALT);
 	else
@@ -244,7 +315,7 @@ static void take_key(struct text *t, int kind, wint_t c)
 static void take_keys(struct text *t)
 {
 	wint_t c;
-	for (int kind; (kind = get_wch(&c)) != ERR; )
+	for (int kind; !t->keys->in_prompt && (kind = get_wch(&c)) != ERR; )
 		take_key(t, kind, c);
 }
 
@@ -256,8 +327,12 @@ static void resize(struct text *t)
 	if (__atomic_exchange_n(&t->resized, 0, __ATOMIC_ACQ_REL) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col)
 		resizeterm(size.ws_row, size.ws_col);
 	if (__atomic_exchange_n(&t->continued, 0, __ATOMIC_ACQ_REL)) {
-		endwin();
 		tty_enter();
+		if (t->keys->in_prompt) {
+			t->keys->prompt_open(t->keys->arg);
+			return;
+		}
+		endwin();
 		tty_leave_sends(t->leave);
 		refresh();
 		clearok(stdscr, TRUE);
@@ -299,7 +374,8 @@ static bool enter(struct text *t)
 static void leave(struct text *t)
 {
 	tty_leave_sends(NULL);
-	endwin();
+	if (!isendwin())
+		endwin();
 	delscreen(t->screen);
 	tty_leave();
 }
@@ -322,8 +398,12 @@ static void text_run(void *arg)
 		if (fds[1].revents & (POLLHUP | POLLERR))
 			break;	/* SIGHUP comes as well */
 		resize(t);
-		take_keys(t);
-		draw(t);
+		if (!t->keys->in_prompt)
+			take_keys(t);
+		else if (fds[1].revents)
+			take_prompt_keys(t);
+		if (!t->keys->in_prompt)
+			draw(t);
 	}
 	leave(t);
 }
@@ -336,7 +416,13 @@ static void text_close(void *arg)
 	free(t);
 }
 
-bool text_open(struct front *f, struct vm *vm, char *err, size_t errsize)
+bool text_possible(void)
+{
+	int status;
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && setupterm(NULL, STDOUT_FILENO, &status) != ERR && cursor_address;
+}
+
+bool text_open(struct front *f, struct vm *vm, struct tty_keys *keys, char *err, size_t errsize)
 {
 	int status;
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
@@ -360,6 +446,10 @@ bool text_open(struct front *f, struct vm *vm, char *err, size_t errsize)
 	}
 	t->vm = vm;
 	t->wake = fd;
+	t->keys = keys;
+	pthread_mutex_init(&t->why_lock, NULL);
+	vm_on(vm, VM_PAUSED, machine_paused, t);
+	vm_on_continue(vm, machine_goes_on, t);
 	t->viewer = (struct display_viewer){ .changed = display_woke, .arg = t };
 	display_attach(vm->display, &t->viewer);
 	*f = (struct front){ .run = text_run, .stop = text_stop, .signal = text_signal, .close = text_close, .arg = t };

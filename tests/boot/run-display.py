@@ -10,6 +10,7 @@ import array
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,11 @@ def ctl(*words):
     return output(RINGFENCE, 'ctl', NAME, *words)
 
 
+def need_control():
+    if not output(RINGFENCE, 'ctl', '--help'):
+        raise Skip('built without libjansson')
+
+
 def text():
     return ctl('screen-text')
 
@@ -177,6 +183,7 @@ def boot_floppy(folder, code):
 def commands(folder):
     """The keys that are the window's own, and what the title says."""
     need('xclip')
+    need_control()
     with Window(folder, boot_floppy(folder, ECHO), manager=True) as w:
         until('the guest', lambda: 'Booting from Floppy' in text())
         until('echo', lambda: w.key('q') or 'q' in text().splitlines()[-1])
@@ -221,6 +228,7 @@ def sizes(folder):
 
 
 def server_dies(folder):
+    need_control()
     with Window(folder) as w:
         until("SeaBIOS' first line", lambda: 'SeaBIOS' in text())
         w.server.process.kill()
@@ -264,37 +272,98 @@ def sound(folder):
         raise Failure('the tone of 1000 Hz has %d samples a period at 48000 a second' % apart)
 
 
+class Terminal:
+    """A shell in tmux."""
+
+    def __init__(self, folder):
+        need('tmux')
+        built_with('text', 'without ncurses')
+        self.tmux = ['tmux', '-S', os.path.join(folder, 'tmux'), '-f', '/dev/null']
+        self.folder = folder
+
+    def __enter__(self):
+        env = {k: v for k, v in os.environ.items() if k not in ('DISPLAY', 'WAYLAND_DISPLAY')}
+        output(*self.tmux, 'new-session', '-d', '-x', '80', '-y', '25', '-c', self.folder, 'bash --norc', env=env)
+        self.keys('stty -g >before; clear', 'Enter')
+        return self
+
+    def __exit__(self, *what):
+        output(*self.tmux, 'kill-server')
+
+    def keys(self, *keys):
+        output(*self.tmux, 'send-keys', *keys)
+
+    def screen(self):
+        return output(*self.tmux, 'capture-pane', '-p')
+
+    def see(self, word, what=None):
+        until(what or "'%s' in the terminal" % word, lambda: word in self.screen())
+
+    def resize(self, columns, rows):
+        output(*self.tmux, 'resize-window', '-x', str(columns), '-y', str(rows))
+
+    def run(self, *words):
+        """A machine in the shell's foreground; its process."""
+        self.keys("'%s' run --name %s %s & echo $! >pid; fg >/dev/null" % (RINGFENCE, NAME, ' '.join(words)), 'Enter')
+        self.see('SeaBIOS (version', "SeaBIOS' first line")
+        with open(os.path.join(self.folder, 'pid')) as f:
+            return int(f.read())
+
+    def same(self, mark):
+        """The shell has its terminal again, as it was."""
+        self.keys("stty -g | cmp - before && echo SA''ME-%s" % mark, 'Enter')
+        self.see('SAME-' + mark, 'terminal as before (%s)' % mark)
+
+
 def terminal(folder):
-    need('tmux')
-    built_with('text', 'without ncurses')
-    tmux = ['tmux', '-S', os.path.join(folder, 'tmux'), '-f', '/dev/null']
-
-    def shows(word):
-        return lambda: word in output(*tmux, 'capture-pane', '-p')
-
-    line = "'%s' run --display text --name %s --boot menu=on; echo END=$?; sleep 100" % (RINGFENCE, NAME)
-    output(*tmux, 'new-session', '-d', '-x', '80', '-y', '25', line)
-    try:
-        until("SeaBIOS' first line", shows('SeaBIOS (version'))
+    need_control()
+    with Terminal(folder) as t:
+        t.run('--display', 'text', '--boot', 'menu=on')
 
         def menu():
-            output(*tmux, 'send-keys', 'Escape')
-            return shows('Select boot device')()
+            t.keys('Escape')
+            return 'Select boot device' in t.screen()
         until('boot menu', menu)
         time.sleep(0.3)         # or the next key is one with Alt
-        output(*tmux, 'send-keys', 'C-a', 'h')
-        until('help', shows('Ctrl-A X leaves'))
-        output(*tmux, 'resize-window', '-x', '60', '-y', '10')
-        output(*tmux, 'send-keys', 'C-a', 'x')
-        until('end with status 0', shows('END=0'))
-    finally:
-        output(*tmux, 'kill-server')
+        t.keys('C-a', 'h')
+        t.see('Ctrl-A X leaves', 'help')
+        t.keys('C-a', 'c')
+        t.see('(ringfence)', 'prompt')
+        t.keys('stop', 'Enter', 'C-a', 'c')
+        t.see('paused: stopped by the user')
+        t.see('Select boot device', 'screen again')
+        ctl('cont')
+        until('end of the pause on the screen', lambda: 'paused: ' not in t.screen())
+        t.resize(60, 10)
+        t.keys('C-a', 'x')
+        t.same('left')
+
+
+def signals(folder):
+    """Whatever ends or stops it: the terminal is the shell's again, as it was."""
+    need_control()
+    with Terminal(folder) as t:
+        pid = t.run()           # the text display is the default here
+        os.kill(pid, signal.SIGTSTP)
+        t.see('Stopped', "the shell's word")
+        t.same('stopped')
+        t.keys('fg', 'Enter')
+        until('screen again', lambda: 'SeaBIOS (version' in t.screen() and 'SAME' not in t.screen())
+        for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT):
+            os.kill(pid, number)
+            t.same(number.name)
+            t.keys('clear', 'Enter')
+            pid = t.run('--display', 'text')
+        t.keys('C-a', 'c')
+        t.see('(ringfence)', 'prompt')
+        t.keys('quit', 'Enter')
+        t.same('quit')
 
 
 def main():
     failed = 0
     for name, case in (('window', window), ('commands', commands), ('sizes', sizes), ('server-dies', server_dies),
-                       ('sound', sound), ('terminal', terminal)):
+                       ('sound', sound), ('terminal', terminal), ('signals', signals)):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 case(folder)
