@@ -124,6 +124,13 @@ class Window:
     def key(self, *keys):
         self.tool('key', *keys)
 
+    def drop(self, path):
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'xdrop.py')
+        done = subprocess.run([sys.executable, program, self.found, os.path.abspath(path)], env=self.env, capture_output=True, text=True,
+                              timeout=PATIENCE)
+        if done.returncode:
+            raise Failure('%s cannot be dropped: %s' % (path, done.stderr.strip()[-200:]))
+
     def title(self):
         return self.tool('getwindowname', self.found)
 
@@ -172,8 +179,8 @@ def window(folder):
 ECHO = bytes.fromhex('30e4cd16' 'b40ebb0700cd10' 'ebf3')
 
 
-def boot_floppy(folder, code):
-    path = os.path.join(folder, 'floppy.img')
+def boot_floppy(folder, code, name='floppy.img'):
+    path = os.path.join(folder, name)
     with open(path, 'wb') as f:
         f.write(code.ljust(510, b'\0') + b'\x55\xaa')
         f.truncate(1474560)
@@ -200,6 +207,12 @@ def commands(folder):
         until('the guest again', lambda: 'Booting from Floppy' in text())
         w.key('ctrl+alt+e')
         until('empty drive', lambda: 'inserted: true' not in ctl('query-block'))
+        w.drop(boot_floppy(folder, ECHO, 'a, b.img'))
+        until('dropped floppy in the drive', lambda: 'inserted: true' in ctl('query-block'))
+        w.drop(__file__)
+        until('word of a file that is no medium', lambda: "is neither a CD's nor a floppy's image" in w.said())
+        w.key('ctrl+alt+e')
+        until('drive empty again', lambda: 'inserted: true' not in ctl('query-block'))
         w.key('ctrl+alt+e')
         until('word of the empty drive', lambda: 'no medium to eject' in w.said())
         w.key('alt+F4')
