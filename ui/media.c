@@ -24,6 +24,7 @@ struct insertion {
 static void press(void *arg)
 {
 	board_power_button(arg);
+	vm_happened(arg, VM_POWER_BUTTON);
 }
 
 bool media_power_button(struct vm *vm, char *err, size_t errsize)

@@ -202,6 +202,13 @@ def commands(folder):
         until('pause in the title', lambda: 'paused: stopped by the user' in w.title())
         ctl('cont')
         until('title as before', lambda: 'paused' not in w.title())
+
+        def pressed():
+            return int(re.search(r'pm1_status = (\w+)', ctl('dev', 'piix4_pm')).group(1), 0) & 0x100
+        if pressed():
+            raise Failure('the power button is pressed from the beginning')
+        w.key('ctrl+alt+p')
+        until('pressed power button', pressed)
         w.key('ctrl+alt+r')
         until('reset', lambda: 'World' not in text())
         until('the guest again', lambda: 'Booting from Floppy' in text())
