@@ -329,8 +329,10 @@ class Terminal:
         with open(os.path.join(self.folder, 'pid')) as f:
             return int(f.read())
 
-    def same(self, mark):
-        """The shell has its terminal again, as it was."""
+    def same(self, mark, ended=None):
+        """The shell has its terminal again, as it was, now that the process has ended or stopped."""
+        if ended:
+            until('end (%s)' % mark, lambda: not os.path.exists('/proc/%d' % ended))
         self.keys("stty -g | cmp - before && echo SA''ME-%s" % mark, 'Enter')
         self.see('SAME-' + mark, 'terminal as before (%s)' % mark)
 
@@ -338,7 +340,7 @@ class Terminal:
 def terminal(folder):
     need_control()
     with Terminal(folder) as t:
-        t.run('--display', 'text', '--boot', 'menu=on')
+        pid = t.run('--display', 'text', '--boot', 'menu=on')
 
         def menu():
             t.keys('Escape')
@@ -356,7 +358,7 @@ def terminal(folder):
         until('end of the pause on the screen', lambda: 'paused: ' not in t.screen())
         t.resize(60, 10)
         t.keys('C-a', 'x')
-        t.same('left')
+        t.same('left', pid)
 
 
 def signals(folder):
@@ -371,13 +373,13 @@ def signals(folder):
         until('screen again', lambda: 'SeaBIOS (version' in t.screen() and 'SAME' not in t.screen())
         for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT):
             os.kill(pid, number)
-            t.same(number.name)
+            t.same(number.name, pid)
             t.keys('clear', 'Enter')
             pid = t.run('--display', 'text')
         t.keys('C-a', 'c')
         t.see('(ringfence)', 'prompt')
         t.keys('quit', 'Enter')
-        t.same('quit')
+        t.same('quit', pid)
 
 
 def main():
