@@ -139,6 +139,9 @@ static int commit_into(struct imgtool_args *a, struct image *top, struct image *
 	if (!shown)
 		return imgtool_says(a, a->value[IMGTOOL_OPT_BACKING] ? "%s: is not over '%.200s'" : "%s: has no backing file to commit to", a->file[0],
 			a->value[IMGTOOL_OPT_BACKING]);
+	if (!old->format->set_backing && !a->value[IMGTOOL_OPT_KEEP])
+		return imgtool_says(a, "%s: an overlay in %s format cannot be emptied after a commit; --keep leaves it, and it is then of no more use",
+			a->file[0], image_format_of(old));
 	struct image_options opt = { .format = image_format_of(shown), .allow_backing = a->value[IMGTOOL_OPT_ALLOW] };
 	struct image *base = image_open(image_path(shown), &opt, a->err, sizeof(a->err));
 	if (!base)

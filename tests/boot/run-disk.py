@@ -80,6 +80,21 @@ def boots(work, boot, options, mode):
     check(path, mode)
 
 
+def boots_from(work, boot, name):
+    """The same disk in another format, which is found by content."""
+    path, image = os.path.join(work, 'disk.img'), os.path.join(work, 'disk.' + name)
+    make(path, boot, 0)
+    for words in ((['-f', 'raw', '-O', name, path, image]), ['-O', 'raw', image, path + '.back']):
+        done = subprocess.run([RINGFENCE, 'image', 'convert', *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60)
+        if done.returncode:
+            raise Failure(done.stdout)
+        if words[-1] == image:
+            good(*ringfence('--disk', image))
+    check(path + '.back', 0)
+    os.unlink(path + '.back')
+
+
 def ctl(work, *words):
     done = subprocess.run([RINGFENCE, 'ctl', 'full', *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
                           env=dict(os.environ, XDG_RUNTIME_DIR=work))
@@ -168,6 +183,7 @@ def main():
             'a second disk is not the first': lambda: boots(work, boot, ',unit=3', 0),
             'a read-only disk refuses': lambda: boots(work, boot, ',readonly', 1),
             'a full host disk': lambda: host_full(work, boot),
+            **{'a disk in %s' % name: lambda name=name: boots_from(work, boot, name) for name in ('vdi', 'vhd', 'vmdk', 'bochs', 'qcow2')},
             'images in use': lambda: in_use(work, boot),
             'no images': lambda: no_image(work, boot),
         }

@@ -236,6 +236,24 @@ def chains(folder):
 
 
 @case
+def vmdk_parents(folder):
+    """A VMDK with a parent: read and written through, and refused once the parent has changed."""
+    base, top, raw, out = (path(folder, name) for name in ('base.vmdk', 'top.vmdk', 'raw', 'out'))
+    make_raw(raw, 8 * MIB, seed=8)
+    qemu('convert', '-f', 'raw', '-O', 'vmdk', raw, base)
+    qemu('create', '-f', 'vmdk', '-b', 'base.vmdk', '-F', 'vmdk', top)
+    image('convert', top, out)
+    same(raw, 'raw', out, 'raw')
+    refused('cannot be emptied', 'commit', top)
+    make_raw(raw, 8 * MIB, seed=9)
+    image('convert', '-n', '-f', 'raw', '-O', 'vmdk', raw, top)
+    same(raw, 'raw', top, 'vmdk')
+    qemu('check', top)
+    image('convert', '-n', '-f', 'raw', '-O', 'vmdk', raw, base)
+    refused('error', 'convert', top, path(folder, 'x'))
+
+
+@case
 def refusals(folder):
     a, b = path(folder, 'a'), path(folder, 'b')
     make_raw(a, MIB)
