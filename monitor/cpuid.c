@@ -30,10 +30,17 @@ static const struct model_row rows[] = {
 	{ .name = "host", .what = "this computer's processor, less what is not offered" },
 };
 
+/* What is asked of the host's processor while a guest runs: in a virtual machine each CPUID costs it tens of microseconds. */
+static const struct { u32 leaf, subleaf; } host_leaves[] = {
+	{ 0, 0 }, { 1, 0 }, { 2, 0 }, { 7, 0 }, { 0xd, 1 }, { 0x80000000, 0 }, { 0x80000001, 0 }, { 0x80000002, 0 }, { 0x80000003, 0 },
+	{ 0x80000004, 0 }, { 0x80000005, 0 }, { 0x80000006, 0 }, { 0x80000007, 0 }, { 0x80000008, 0 },
+};
+
 struct cpu_model {
 	const struct model_row *row;
 	bool host, amd;
 	u64 features;		/* a bit for each enum tr_feature */
+	u32 host_leaf[ARRAY_SIZE(host_leaves)][4];
 };
 
 /* The CPUID bit of a feature; those without one are decided in feature_by_family(). */
@@ -77,13 +84,26 @@ static const struct { u32 leaf; u8 subleaf, reg, bit; } feature_bits[TF_MAX] = {
 #define HOST_EXT_ECX (BIT(5) | BIT(6) | BIT(7) | BIT(8))	/* ABM SSE4A MisAlignSse PREFETCHW */
 #define HOST_EXT_EDX (BIT(22) | BIT(25) | BIT(27))		/* AMD: MmxExt FXSR_OPT; RDTSCP */
 
-static void host_cpuid(u32 leaf, u32 subleaf, u32 out[4]) { __cpuid_count(leaf, subleaf, out[EAX], out[EBX], out[ECX], out[EDX]); }
+static void ask_host(u32 leaf, u32 subleaf, u32 out[4]) { __cpuid_count(leaf, subleaf, out[EAX], out[EBX], out[ECX], out[EDX]); }
 
-static bool host_has_avx(void)
+static void host_cpuid(const struct cpu_model *m, u32 leaf, u32 subleaf, u32 out[4])
+{
+	if (leaf != 4 && leaf != 7 && leaf != 0xd)	/* the others have no subleaves */
+		subleaf = 0;
+	for (u32 i = 0; i < ARRAY_SIZE(host_leaves); i++) {
+		if (host_leaves[i].leaf == leaf && host_leaves[i].subleaf == subleaf) {
+			memcpy(out, m->host_leaf[i], sizeof m->host_leaf[i]);
+			return;
+		}
+	}
+	ask_host(leaf, subleaf, out);
+}
+
+static bool host_has_avx(const struct cpu_model *m)
 {
 	u32 r[4];
 
-	host_cpuid(1, 0, r);
+	host_cpuid(m, 1, 0, r);
 	return (r[ECX] & BIT(28)) && (r[ECX] & BIT(27));
 }
 
@@ -92,7 +112,7 @@ static void host_leaf1(const struct cpu_model *m, u32 out[4])
 	out[EBX] = (out[EBX] & 0xff00) | 1u << 16;	/* CLFLUSH size; one logical processor, APIC id 0 */
 	out[ECX] = (out[ECX] & HOST_ECX1) | HOST_ECX1_OWN;
 	out[EDX] = (out[EDX] & HOST_EDX1) | HOST_EDX1_OWN;
-	if (!host_has_avx())
+	if (!host_has_avx(m))
 		out[ECX] &= ~(BIT(12) | BIT(28) | BIT(29));
 }
 
@@ -102,7 +122,7 @@ static void host_leaf7(const struct cpu_model *m, u32 out[4])
 	out[EBX] = (out[EBX] & HOST_EBX7) | HOST_EBX7_OWN;
 	out[ECX] = (out[ECX] & HOST_ECX7) | HOST_ECX7_OWN;
 	out[EDX] = (out[EDX] & HOST_EDX7) | (m->amd ? 0 : HOST_EDX7_INTEL);
-	if (!host_has_avx()) {
+	if (!host_has_avx(m)) {
 		out[EBX] &= ~BIT(5);
 		out[ECX] &= ~(BIT(9) | BIT(10));
 	}
@@ -113,7 +133,7 @@ static void xsave_leaf(const struct cpu_model *m, const struct cpu_state *cs, u3
 {
 	u32 mask = (u32)cpu_model_xcr0_mask(m), options;
 
-	host_cpuid(0xd, 1, out);
+	host_cpuid(m, 0xd, 1, out);
 	options = out[EAX] & 3;		/* XSAVEOPT, XSAVEC */
 	memset(out, 0, 4 * sizeof(u32));
 	if (!mask)
@@ -160,7 +180,7 @@ static u32 host_max_leaf(const struct cpu_model *m)
 {
 	u32 r[4];
 
-	host_cpuid(0, 0, r);
+	host_cpuid(m, 0, 0, r);
 	return !m->amd && r[EAX] >= 0xd ? 0x16 : r[EAX] < 0xd ? r[EAX] : 0xd;
 }
 
@@ -179,7 +199,7 @@ static void host_leaf(const struct cpu_model *m, const struct cpu_state *cs, u32
 		tsc_leaf(cs, leaf, out);
 		return;
 	}
-	host_cpuid(leaf, subleaf, out);
+	host_cpuid(m, leaf, subleaf, out);
 	switch (leaf) {
 	case 0: out[EAX] = max; break;
 	case 1: host_leaf1(m, out); break;
@@ -320,7 +340,9 @@ const struct cpu_model *cpu_model_find(const char *name)
 			return NULL;
 		m->row = &rows[i];
 		m->host = i == ARRAY_SIZE(rows) - 1;
-		host_cpuid(0, 0, r);
+		for (u32 k = 0; k < ARRAY_SIZE(host_leaves); k++)
+			ask_host(host_leaves[k].leaf, host_leaves[k].subleaf, m->host_leaf[k]);
+		host_cpuid(m, 0, 0, r);
 		m->amd = m->host && (r[EBX] == 0x68747541 || r[EBX] == 0x6f677948);	/* "Auth"enticAMD, "Hygo"nGenuine */
 		m->features = find_features(m);
 		return m;
