@@ -61,6 +61,10 @@ static void on_signal(int sig)
 /* The sanitizers have this. */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
+/* Asan keeps freed memory back, 256 MiB by default, which would look like growth. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "quarantine_size_mb=16"; }
+
 static void watch_for_failures(void)
 {
 	static const int signals[] = { SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
