@@ -31,6 +31,7 @@
 
 #define LINE_MAX_BYTES 65536u
 #define OUT_MAX_BYTES  (1u << 20)	/* a client that reads less than we have to tell is sent away */
+#define OUT_PAUSE_BYTES 65536u	/* a client has to read so far before more of its commands are taken */
 #define CLIENTS_MAX    64
 #define SAME_NAMES     1000
 
@@ -71,10 +72,15 @@ struct control {
 
 /* --- to the client; with the lock held --- */
 
+static bool takes_lines(const struct client *c)
+{
+	return !c->call && !c->closing && c->out_len < OUT_PAUSE_BYTES;
+}
+
 static void update_mask(struct client *c)
 {
 	short mask = c->closing || c->out_len ? POLLOUT : 0;
-	if (!c->call && !c->eof && !c->closing)
+	if (takes_lines(c) && !c->eof)
 		mask |= POLLIN;
 	if (c->eof && !c->call && !c->out_len) {
 		c->closing = true;
@@ -233,11 +239,11 @@ static void take_line(struct client *c, const char *line, size_t len)
 	js_free(request);
 }
 
-/* Takes lines until one is under way or none is complete. */
+/* Takes lines until one is under way, none is complete, or the client has to read first. */
 static void pump(struct client *c)
 {
 	char *nl;
-	while (!c->call && !c->closing && (nl = memchr(c->in, '\n', c->in_len))) {
+	while (takes_lines(c) && (nl = memchr(c->in, '\n', c->in_len))) {
 		size_t len = (size_t)(nl - c->in);
 		*nl = 0;
 		if (!c->skipping)
@@ -246,7 +252,7 @@ static void pump(struct client *c)
 		c->in_len -= len + 1;
 		memmove(c->in, nl + 1, c->in_len);
 	}
-	if (!c->call && c->in_len == LINE_MAX_BYTES) {
+	if (takes_lines(c) && c->in_len == LINE_MAX_BYTES) {
 		if (!c->skipping)
 			tell_error(c, NULL, "GenericError", "the line is longer than 64 KiB");
 		c->skipping = true;
@@ -285,7 +291,7 @@ static void client_ready(void *arg, short revents)
 	}
 	if (revents & POLLOUT)
 		flush(c);
-	if (revents & POLLIN && !c->closing && !c->call && c->in_len < LINE_MAX_BYTES) {
+	if (revents & POLLIN && takes_lines(c) && c->in_len < LINE_MAX_BYTES) {
 		ssize_t n = recv(c->fd, c->in + c->in_len, LINE_MAX_BYTES - c->in_len, MSG_DONTWAIT);
 		if (n > 0)
 			c->in_len += (size_t)n;

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from machine import Failure, Machine
@@ -321,6 +322,26 @@ def malformed(folder):
         ids = [c.line()['id'] for _ in range(4)]
         if ids != [1, 2, 3, 4]:
             raise Failure('answers in the order %s' % ids)
+        c.close()
+        ctl('one', 'quit')
+        m.status(20)
+
+
+@case
+def impatient(folder):
+    """A client that asks for megabytes before it reads gets every answer, in order."""
+    with start() as m:
+        c = Client(folder)
+        count = 2000
+        lines = b''.join(b'{"execute": "regs", "id": %d}\n' % i for i in range(count))
+        sender = threading.Thread(target=c.send, args=(lines,))
+        sender.start()
+        time.sleep(1)
+        for i in range(count):
+            answer = c.line()
+            if not answer or answer.get('id') != i:
+                raise Failure('answer %d is %s' % (i, str(answer)[:100]))
+        sender.join()
         c.close()
         ctl('one', 'quit')
         m.status(20)

@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 OBJ = os.environ.get('OBJDIR', 'build/rel')
+os.environ.setdefault('RINGFENCE', os.path.abspath(os.path.join(OBJ, 'ringfence')))
 # Name, arguments. Cases are counted, not seconds, so that each run does the same.
 RUNS = [
     ('sniff', '-n 3000'),
     ('cli', '-n 30000'),
     ('loader', '-n 20000'),
+    ('control', '-n 1000'),
     ('dev', 'all -n 60000'),
 ]
 
