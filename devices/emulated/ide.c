@@ -254,7 +254,12 @@ static void request_done(struct blk_req *req, int error)
 	u64 first = c->next_lba;
 	c->next_lba += n;
 	c->left -= n;
-	if (!c->write) {
+	if (!c->write && ata_verifies(c)) {
+		if (c->left)
+			fill(c);
+		else
+			finished(c);
+	} else if (!c->write) {
 		c->filled = n * c->unit;
 		if (c->unit > 2048)
 			atapi_filled(c, n, first);

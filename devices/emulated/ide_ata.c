@@ -143,21 +143,27 @@ static bool write_sectors(struct ide_channel *c, int how)
 	return true;
 }
 
+/* Nothing goes to the guest, but each sector is read: a bad one is UNC. */
 static bool verify(struct ide_channel *c)
+{
+	return read_sectors(c, PIO);
+}
+
+bool ata_verifies(const struct ide_channel *c)
+{
+	return c->drive[c->active].kind == IDE_DISK && (c->command == CMD_VERIFY || c->command == CMD_VERIFY + 1 || c->command == CMD_VERIFY_EXT);
+}
+
+static bool seek(struct ide_channel *c)
 {
 	u64 first;
 	u32 count;
+	ide_active(c)->count = 1;
 	if (get_range(c, &first, &count))
 		ide_done(c, 0);
 	else
 		ide_fail(c, ER_IDNF);
 	return true;
-}
-
-static bool seek(struct ide_channel *c)
-{
-	ide_active(c)->count = 1;
-	return verify(c);
 }
 
 static bool flush(struct ide_channel *c)

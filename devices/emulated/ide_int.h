@@ -45,6 +45,8 @@ void ata_command(struct ide_channel *c);
 void ata_received(struct ide_channel *c);
 /* A command's last request is done, or a flush. */
 void ata_finished(struct ide_channel *c);
+/* Whether the command, READ VERIFY, keeps what it reads. */
+bool ata_verifies(const struct ide_channel *c);
 /* Registers of a sector that could not be read. */
 void ata_set_address(struct ide_channel *c, u64 lba);
 void ata_default_geometry(struct ide_drive *d);

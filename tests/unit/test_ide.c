@@ -216,16 +216,28 @@ static void test_pio_read(void **state)
 	command_fails(t, 0x20, 0x10);			/* IDNF */
 	lba28(t, 0x0fffffff, 1);
 	command_fails(t, 0x40, 0x10);
+	u32 reads = fake_disk_count(t->disk, BLK_READ);
 	lba28(t, 7, 7);
-	command_ok(t, 0x40);				/* READ VERIFY */
+	assert_int_equal(fake_disk_count(t->disk, BLK_READ), reads);
+	command_ok(t, 0x40);				/* READ VERIFY looks at the sectors */
+	assert_int_equal(fake_disk_count(t->disk, BLK_READ), reads + 1);
+	lba28(t, 0, 0);					/* 256 of them, in pieces */
+	command_ok(t, 0x41);
+	assert_true(fake_disk_count(t->disk, BLK_READ) >= reads + 3);
+	assert_int_equal(in(t, STATUS) & DRQ, 0);
+	reads = fake_disk_count(t->disk, BLK_READ);
 	command_ok(t, 0x70);				/* SEEK */
 	command_ok(t, 0x10);				/* RECALIBRATE */
+	assert_int_equal(fake_disk_count(t->disk, BLK_READ), reads);
 
 	fake_disk_fail(t->disk, EIO);
 	lba28(t, 0x123, 1);
 	command_fails(t, 0x20, 0x40);			/* UNC, and where */
 	assert_int_equal(in(t, LBA0), 0x23);
 	assert_int_equal(in(t, LBA1), 0x01);
+	lba28(t, 0x122, 1);
+	command_fails(t, 0x40, 0x40);			/* READ VERIFY too */
+	assert_int_equal(in(t, LBA0), 0x22);
 }
 
 static void test_chs(void **state)
