@@ -50,8 +50,16 @@ label memory
 label other
   kernel /nothing
 """
-SAYS = '#!/bin/busybox sh\n/bin/busybox mount -t proc proc /proc\n' \
-       'echo MENU-LINUX $(/bin/busybox uname -r) $(/bin/busybox cat /proc/cmdline)\nexec /bin/busybox sleep 1000\n'
+# bar=N: N blanks in reverse and nothing else
+SAYS = r'''#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+line=$(/bin/busybox cat /proc/cmdline)
+case $line in
+*bar=*) /bin/busybox clear; /bin/busybox printf '\033[7m%*s\033[0m' "${line##*bar=}" '' ;;
+*) echo MENU-LINUX $(/bin/busybox uname -r) $line ;;
+esac
+exec /bin/busybox sleep 1000
+'''
 
 
 def labelled(top, kernel, busybox, memtest):

@@ -5,10 +5,12 @@ usage: long-pc.py [CASE...]
 """
 import os
 import sys
+import time
 
 import disks
-from machine import Machine
+from machine import Failure, Machine
 from pc import PC, RINGFENCE, guests, run
+from picture import Picture
 
 
 def case_memtest_pass():
@@ -42,6 +44,31 @@ def case_installer_serial():
         m.expect('Select your location')
         m.type('\r')
         m.expect('Configure the keyboard|Keymap to use|Configure locales')
+
+
+def white_share(picture, left, top, right, bottom):
+    """How many of 1000 dots in the rectangle are not black."""
+    dots = [picture.dot(x, y) for y in range(top, bottom) for x in range(left, right)]
+    return 1000 * sum(max(dot) > 60 for dot in dots) // len(dots)
+
+
+def case_framebuffer():
+    """Linux's console on the linear frame buffer that vga=791 asks the BIOS for: 128 x 48 characters of 8 x 16 dots."""
+    disk = disks.syslinux_disk(*guests('linux-686', 'busybox', 'memtest86'))
+    with PC('framebuffer', ['-m', '128M', '--disk', disk], timeout=120) as pc:
+        pc.wait('boot:', 30)
+        pc.type('debian vga=791 logo.nologo bar=160\n')
+        shot = os.path.join(disks.TMP, 'framebuffer.png')
+        limit = time.monotonic() + 90
+        while time.monotonic() < limit:
+            time.sleep(0.5)
+            pc.picture(shot)
+            p = Picture(shot)
+            # 160 reversed blanks fill the first row and a quarter of the second; the cursor follows, and nothing else.
+            if (p.width, p.height) == (1024, 768) and white_share(p, 0, 0, 1024, 16) > 950 and white_share(p, 0, 16, 256, 32) > 950 and \
+                    white_share(p, 272, 16, 1024, 32) < 5 and white_share(p, 0, 32, 1024, 768) < 5:
+                return
+        raise Failure('160 reversed blanks do not show')
 
 
 def case_disk_pae():

@@ -158,6 +158,51 @@ def case_disk():
         raise Failure('the file that the guest wrote is not on the disk: ' + check.stdout[:80])
 
 
+LARGE = 200 << 30       # bytes; LBA28 ends at 137 GB
+FAR = 150 << 30
+INIT_LARGE = r'''#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+for round in 1 2 3 4 5 6; do for module in /mod/*.ko; do insmod "$module" 2>/dev/null && rm "$module"; done; done
+until [ -b /dev/sda ]; do sleep 0.1; done
+echo SIZE-$(cat /sys/block/sda/size)
+echo far-away | dd of=/dev/sda bs=512 seek=$((%d / 512)) conv=sync,fsync 2>/dev/null
+echo 3 >/proc/sys/vm/drop_caches
+echo READ-$(dd if=/dev/sda bs=512 skip=$((%d / 512)) count=1 2>/dev/null | head -n 1)
+dmesg | grep ata1
+poweroff -f
+''' % (FAR, FAR)
+
+
+def case_large_disk():
+    """Linux on a sparse disk beyond what LBA28 reaches; what it says of the drive; what it wrote is where it belongs."""
+    kernel, busybox = guests('linux-686', 'busybox')
+    disk, init, initrd = (os.path.join(disks.TMP, 'large.' + kind) for kind in ('img', 'sh', 'initrd'))
+    with open(disk, 'wb') as f:
+        f.truncate(LARGE)
+    disks.write(init, INIT_LARGE)
+    if subprocess.run([os.path.join(disks.TOP, 'tests/guests/disk-initramfs.sh'), initrd, busybox, kernel, init], check=False).returncode:
+        raise LookupError('the modules for the disk are missing')
+    with PC('large-disk', ['-m', '128M', '--kernel', kernel, '--initrd', initrd, '--append', 'console=ttyS0', '--disk', disk,
+                           '--serial', 'stdio'], timeout=100) as pc:
+        pc.wait_output('SIZE-%d\\b' % (LARGE // 512), 80)
+        pc.wait_output('READ-far-away', 10)
+        pc.status(20)
+        text = pc.output()
+    for line in 'ATA-7: RINGFENCE DISK', '%d sectors, multi 0: LBA48' % (LARGE // 512), 'max MWDMA2':
+        if line not in text:
+            raise Failure('Linux does not say "%s"' % line)
+    with open(disk, 'rb') as f:
+        f.seek(FAR)
+        if f.read(8) != b'far-away':
+            raise Failure('what was written is not at its place in the image')
+    if os.stat(disk).st_blocks > 1 << 16:
+        raise Failure('the image is no longer sparse')
+    os.remove(disk)
+
+
 if __name__ == '__main__':
     os.chdir(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     sys.exit(run([f for name, f in list(globals().items()) if name.startswith('case_')], sys.argv[1:]))
