@@ -1,5 +1,6 @@
 /*
- * vga.c - the chip as a device: state, reset, its PCI function and the registers behind BAR 2 (VGA ports at 400h, VBE registers at 500h).
+ * vga.c - the chip as a device: state, reset, its PCI function and the registers behind BAR 2 (EDID at 0, VGA ports at
+ * 400h, VBE registers at 500h).
  *
  * The contents of video memory are not in the field table: they are saved as memory, not as registers.
  */
@@ -7,6 +8,7 @@
 #include "monitor/bus.h"
 #include <string.h>
 
+#define MMIO_EDID       0x100u	/* up to here; one block, zeros behind it */
 #define MMIO_PORTS      0x400u	/* 3C0h to 3DFh */
 #define MMIO_VBE        0x500u
 #define MMIO_EXTENSION  0x600u	/* as QEMU's stdvga, revision 2 */
@@ -43,6 +45,8 @@ static const struct field vga_fields[] = {
 static u32 mmio_read(void *dev, u32 offset, int size)
 {
 	struct vga *v = container_of(dev, struct vga, mmio_tag);
+	if (offset < MMIO_EDID)
+		return size == 2 ? vga_edid(offset) | (u32)vga_edid(offset + 1) << 8 : vga_edid(offset);
 	if (offset - MMIO_PORTS < 0x20) {
 		u32 value = vga_read(v, offset - MMIO_PORTS + 0x10);
 		return size == 2 ? value | (u32)vga_read(v, offset - MMIO_PORTS + 0x11) << 8 : value;

@@ -95,6 +95,8 @@ struct vga_line { u32 y, counter, row; bool again, after_split; };
 void vga_geometry(const struct vga *v, struct vga_geometry *g);
 void vga_next_line(const struct vga_geometry *g, struct vga_line *l);
 u32  vga_address(const struct vga *v, u32 counter, u32 row);	/* offset in the planes */
+#define VGA_EDID_BYTES 128u
+u8   vga_edid(u32 offset);
 struct vga_colours { u32 dac[256], ac[16]; };	/* 00RRGGBBh; attribute colours through palette and DAC */
 void vga_colours(const struct vga *v, struct vga_colours *c);
 /* Copies the line into the frame and marks it if it differs. */

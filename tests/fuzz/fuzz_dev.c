@@ -8,7 +8,7 @@
  * list below. Chips that read and write the guest's memory find GUEST_BYTES of it, full of random bytes.
  */
 /* objs: tests/fuzz/dev/video.o tests/fuzz/dev/storage.o tests/fuzz/dev/legacy.o tests/fuzz/dev/time.o
- * devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
+ * devices/emulated/vga.o devices/emulated/vga_edid.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
  * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
  * devices/emulated/vga_direct.o devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o
  * devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o devices/emulated/ide_identify.o devices/emulated/ide_dma.o

@@ -3,7 +3,7 @@
  */
 /* objs: devices/device.o devices/emulated/pic.o devices/emulated/pit.o devices/emulated/rtc.o devices/emulated/i8042.o
  * devices/emulated/piix4_pm.o
- * devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_time.o devices/emulated/vga_draw.o
+ * devices/emulated/vga.o devices/emulated/vga_edid.o devices/emulated/vga_regs.o devices/emulated/vga_time.o devices/emulated/vga_draw.o
  * devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o devices/emulated/vga_direct.o
  * devices/display.o devices/emulated/ide.o devices/emulated/ide_ata.o devices/emulated/ide_atapi.o devices/emulated/ide_mmc.o
  * devices/emulated/ide_identify.o devices/emulated/ide_dma.o tests/unit/fake_disk.o tests/unit/fake_memory.o monitor/trace.o

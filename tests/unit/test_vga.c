@@ -1,8 +1,8 @@
 /*
  * test_vga.c - the VGA's registers, its window to memory and the VBE registers, from IBM's description and Bochs' interface.
  */
-/* objs: devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
- * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
+/* objs: devices/emulated/vga.o devices/emulated/vga_edid.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o
+ * devices/emulated/vga_time.o devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
  * devices/emulated/vga_direct.o devices/display.o devices/pci.o devices/device.o tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -596,8 +596,37 @@ static void test_mmio(void **state)
 	assert_int_equal(ops->read(dev, 0x502, 2), 640);
 	assert_int_equal(vbe_get(1), 640);
 	assert_int_equal(ops->read(dev, 0x500, 2), 0xb0c5);
-	assert_int_equal(ops->read(dev, 0, 2) & 0xffff, 0xffff);
+	assert_int_equal(ops->read(dev, 0x300, 2) & 0xffff, 0xffff);
 	assert_int_equal(v->func.config[0x0a] | v->func.config[0x0b] << 8, 0x0300);
+}
+
+/* E-EDID: header, letters of the maker, first timing, name, sum. */
+static void test_edid(void **state)
+{
+	const struct bus_ops *ops = v->func.bar_ops[VGA_BAR_MMIO];
+	void *dev = v->func.bar_dev[VGA_BAR_MMIO];
+	static const u8 header[] = { 0, 255, 255, 255, 255, 255, 255, 0 };
+	u8 e[256], sum = 0;
+	for (u32 i = 0; i < sizeof(e); i++)
+		e[i] = (u8)ops->read(dev, i, 1);
+	for (u32 i = 0; i < 128; i++)
+		sum = (u8)(sum + e[i]);
+	assert_int_equal(sum, 0);
+	assert_memory_equal(e, header, sizeof(header));
+	u32 maker = (u32)e[8] << 8 | e[9];
+	assert_int_equal((maker >> 10 & 31) + '@', 'R');
+	assert_int_equal((maker >> 5 & 31) + '@', 'F');
+	assert_int_equal((maker & 31) + '@', 'C');
+	assert_int_equal(ops->read(dev, 18, 2), 0x0301);
+	assert_int_equal((e[54] | e[55] << 8) * 10, 65000);	/* kHz */
+	assert_int_equal(e[56] | (e[58] & 0xf0) << 4, 1024);
+	assert_int_equal(e[57] | (e[58] & 0x0f) << 8, 320);
+	assert_int_equal(e[59] | (e[61] & 0xf0) << 4, 768);
+	assert_int_equal((e[52] + 31) * 8, 1920);
+	assert_memory_equal(e + 95, "Ringfence\n", 10);
+	assert_int_equal(e[126] | e[128] | e[255], 0);
+	ops->write(dev, 0, 0x1234, 2);
+	assert_int_equal(ops->read(dev, 0, 2), 0xff00);
 }
 
 int main(void)
@@ -607,6 +636,7 @@ int main(void)
 		T(test_places), T(test_bits), T(test_crtc_protection), T(test_attribute_flip_flop), T(test_dac), T(test_windows),
 		T(test_write_mode_0), T(test_write_mode_1), T(test_write_mode_2), T(test_write_mode_3), T(test_read_modes), T(test_odd_even),
 		T(test_chain4), T(test_retrace), T(test_window_as_memory), T(test_vbe), T(test_vbe_banks), T(test_mmio),
+		T(test_edid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /*
  * test_vga_draw.c - the VGA's pictures, dot by dot: text, the graphics modes, VBE; what is drawn after which change.
  */
-/* objs: devices/emulated/vga.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o devices/emulated/vga_time.o
- * devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
+/* objs: devices/emulated/vga.o devices/emulated/vga_edid.o devices/emulated/vga_regs.o devices/emulated/vga_mem.o
+ * devices/emulated/vga_time.o devices/emulated/vga_draw.o devices/emulated/vga_text.o devices/emulated/vbe.o devices/emulated/vbe_draw.o
  * devices/emulated/vga_direct.o devices/display.o devices/pci.o devices/device.o tests/unit/fake_vm.o monitor/lib/bug.o */
 #include <setjmp.h>
 #include <stdarg.h>
