@@ -21,6 +21,7 @@ struct walk {
 	u32 *refs;		/* a cluster: how often it is referred to */
 	u16 *seen;		/* as an L2 table: number of the L1 table that has it */
 	u16 number;
+	u64 top;		/* clusters from here on were taken by the repair */
 	u64 last_data;		/* for fragmentation */
 	u32 said;
 	u8 *l2;
@@ -221,6 +222,8 @@ static int compare(struct walk *w, int fix)
 			continue;
 		}
 		phantom = i < w->clusters || is ? 0 : phantom + 1;
+		if (fix == 2 && i >= w->top && i < q->top)
+			continue;
 		if (refs)
 			w->c->end_offset = (i + 1) << q->cluster_bits;
 		if (is == refs)
@@ -291,6 +294,7 @@ static int repair(struct walk *w)
 	struct image_check *c = w->c;
 	bool far = q->far;
 	q->far = true;
+	w->top = q->top;
 	/* Blocks where none can be are made anew. */
 	for (u32 i = 0; i < q->reftable_size && c->repair_all; i++) {
 		u64 at = q->reftable[i] & ~511ull;

@@ -1,5 +1,5 @@
 /*
- * test_cut.c - qcow2 images after power cuts and kills at every kind of host operation, and under a host that refuses.
+ * test_qcow2_cut.c - qcow2 images after power cuts and kills at every kind of host operation, and under a host that refuses.
  */
 /* objs: images/all monitor/lib/all tests/unit/disk_model.o tests/unit/cut.o */
 #include <setjmp.h>
@@ -17,7 +17,7 @@ struct scratch { char dir[64]; };
 static int setup(void **state)
 {
 	struct scratch *t = calloc(1, sizeof(*t));
-	strcpy(t->dir, "/tmp/test_cutXXXXXX");
+	strcpy(t->dir, "/tmp/test_qcow2_cutXXXXXX");
 	*state = t;
 	return mkdtemp(t->dir) ? 0 : -1;
 }
