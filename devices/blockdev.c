@@ -7,6 +7,9 @@
  * A write, discard or flush that the host refuses stays at the head of the queue with `stalled` set: nothing passes it. The machine
  * is paused then, and the worker tries again when it goes on.
  *
+ * Some formats keep their tables in memory until a flush, and some guests (DOS) never flush: what would be lost with this process is
+ * flushed when the guest has been quiet for a moment, or was not quiet for long.
+ *
  * `lock` guards the queues and flags. The image belongs to the worker while `working`, else to the vCPU thread.
  */
 #define _GNU_SOURCE
@@ -20,7 +23,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define QUIET_SECONDS 1
+#define BUSY_SECONDS  5
 
 struct queue { struct blk_req *head, **end; };
 
@@ -40,6 +47,7 @@ struct blockdev {
 	struct queue todo, finished;
 	bool working, stalled, quit;
 	bool posted;			/* deliver() is on its way to the vCPU thread */
+	time_t unsettled;		/* worker's: since when something waits for a flush, CLOCK_MONOTONIC seconds; 0: nothing does */
 };
 
 static void queue_init(struct queue *q)
@@ -66,10 +74,15 @@ static struct blk_req *queue_take(struct queue *q)
 
 /* --- the worker --- */
 
-static int perform(struct blockdev *b, const struct blk_req *req)
+static struct timespec now(void)
 {
-	if (!b->image)
-		return ENOMEDIUM;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t;
+}
+
+static int do_request(struct blockdev *b, const struct blk_req *req)
+{
 	switch (req->op) {
 	case BLK_READ: return image_read(b->image, req->offset, req->buf, req->len);
 	case BLK_WRITE: return image_write(b->image, req->offset, req->buf, req->len);
@@ -77,6 +90,39 @@ static int perform(struct blockdev *b, const struct blk_req *req)
 	case BLK_DISCARD: return image_discard(b->image, req->offset, req->len);
 	}
 	return EINVAL;
+}
+
+static int perform(struct blockdev *b, const struct blk_req *req)
+{
+	if (!b->image)
+		return ENOMEDIUM;
+	int error = do_request(b, req);
+	if (req->op == BLK_READ || error || !image_write_back(b->image))
+		return error;
+	time_t second = now().tv_sec + 1;	/* never 0 */
+	if (req->op == BLK_FLUSH)
+		b->unsettled = 0;
+	else if (!b->unsettled)
+		b->unsettled = second;
+	else if (second - b->unsettled >= BUSY_SECONDS && !image_flush(b->image))
+		b->unsettled = 0;
+	return 0;
+}
+
+/* With the lock held. Keeps it while flushing, as the medium must not change meanwhile. What is refused now, the guest's flush tells. */
+static void wait_for_work(struct blockdev *b)
+{
+	while ((!b->todo.head || b->stalled) && !b->quit) {
+		struct timespec end = now();
+		end.tv_sec += QUIET_SECONDS;
+		if (!b->unsettled || b->stalled)
+			pthread_cond_wait(&b->work, &b->lock);
+		else if (pthread_cond_clockwait(&b->work, &b->lock, CLOCK_MONOTONIC, &end) == ETIMEDOUT && !b->todo.head && !b->quit) {
+			if (b->image)
+				image_flush(b->image);
+			b->unsettled = 0;
+		}
+	}
 }
 
 /* The host's refusal, not the chip's fault: worth another try. */
@@ -117,8 +163,7 @@ static void *worker(void *arg)
 	struct blockdev *b = arg;
 	pthread_mutex_lock(&b->lock);
 	for (;;) {
-		while ((!b->todo.head || b->stalled) && !b->quit)
-			pthread_cond_wait(&b->work, &b->lock);
+		wait_for_work(b);
 		struct blk_req *req = b->todo.head;
 		if (!req)
 			break;

@@ -22,6 +22,7 @@ struct image *image_backing(const struct image *im) { return im->backing; }
 const char *image_backing_name(const struct image *im) { return im->backing_name; }
 const char *image_backing_format(const struct image *im) { return im->backing_format; }
 u32 image_granularity(const struct image *im) { return im->granularity; }
+bool image_write_back(const struct image *im) { return im->granularity != 0; }
 bool image_can_compress(const struct image *im) { return im->format->write_compressed != NULL; }
 
 bool image_disk_usage(const struct image *im, u64 *held, u64 *length)

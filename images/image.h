@@ -68,6 +68,8 @@ bool image_disk_usage(const struct image *im, u64 *held, u64 *length);
 int  image_read(struct image *im, u64 offset, void *buf, u64 len);
 int  image_write(struct image *im, u64 offset, const void *buf, u64 len);
 int  image_write_zeroes(struct image *im, u64 offset, u64 len);	/* takes no room where the format can say "zero" */
+/* True if what was written is not in the file's tables before image_flush(), so that the end of the process loses it. */
+bool image_write_back(const struct image *im);
 int  image_flush(struct image *im);	/* durable when it returns 0 */
 int  image_discard(struct image *im, u64 offset, u64 len);	/* a hint; whole granules of it read as zeroes then, or as before */
 /* One granule (or the end of the disk), compressed: ENOTSUP where the format cannot. Several threads compress at once. */

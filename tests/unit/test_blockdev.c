@@ -249,6 +249,28 @@ static void test_stop(void **state)
 	free(m);
 }
 
+/* A format with tables, and a guest that never flushes. */
+static void test_quiet(void **state)
+{
+	struct medium *m = calloc(1, sizeof(*m));
+	struct image *im = medium_image(m);
+	static int n;
+	static u8 buf[512] = { 1 };
+	struct blk_req r;
+	im->granularity = 4096;
+	struct blockdev *b = blockdev_init(*state, "disk0", im);
+	submit(b, &r, &n, BLK_WRITE, 0, buf, 512);
+	wait_for(1);
+	assert_int_equal(m->flushes, 0);
+	for (u32 i = 0; i < 3000 && !m->flushes; i++)
+		usleep(1000);
+	assert_int_equal(m->flushes, 1);
+	usleep(1200000);
+	assert_int_equal(m->flushes, 1);	/* nothing more to do */
+	blockdev_fini(b);
+	free(m);
+}
+
 static void changed(void *arg) { ++*(int *)arg; }
 
 static void test_change(void **state)
@@ -316,7 +338,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown), cmocka_unit_test_setup_teardown(test_refusal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop, setup, teardown), cmocka_unit_test_setup_teardown(test_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quiet, setup, teardown), cmocka_unit_test_setup_teardown(test_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
