@@ -27,7 +27,8 @@ static const struct bus_stream data_stream = { data_read, data_write };
 static bool attach(struct board_drives *d, struct vm *vm, int n, const struct board_drive *drive, char *err, size_t errsize)
 {
 	bool cd = drive->kind == BOARD_CDROM;
-	struct image_options how = { .readonly = drive->readonly || cd, .format = drive->format };
+	struct image_options how = { .readonly = drive->readonly || cd, .format = drive->format, .snapshot = drive->snapshot,
+				     .allow_backing = drive->allow_backing };
 	struct image *im = NULL;
 	if (drive->path) {
 		im = image_open(drive->path, &how, err, errsize);

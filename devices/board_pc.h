@@ -18,6 +18,8 @@ struct board_drive {
 	enum board_drive_kind { BOARD_NO_DRIVE, BOARD_DISK, BOARD_CDROM, BOARD_FLOPPY } kind;
 	const char *path;	/* NULL: an empty drive (CD-ROM, floppy) */
 	const char *format;	/* as for image_open() */
+	const char *snapshot;	/* as for image_open(), and so is the next */
+	bool allow_backing;
 	bool readonly;
 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const drive_keys[] = { "format", "readonly", "bus", "unit" };
+static const char *const drive_keys[] = { "format", "readonly", "bus", "unit", "snapshot", "allow-backing" };
 static const char *const boot_keys[] = { "order", "menu" };
 
 /* Copies up to the next comma that is not doubled into run->text; *value moves behind it, or becomes NULL at the end. NULL: no room. */
@@ -65,7 +65,9 @@ static bool take_key(struct cli_drive *d, const char *key, const char *v, char *
 	int units = ide ? BOARD_IDE_DRIVES : BOARD_FLOPPIES;
 	if (!strcmp(key, "readonly"))
 		return take_switch(d->option, key, v, &d->drive.readonly, err, errsize);
-	if (strcmp(key, "format") && strcmp(key, "unit") && !(ide && !strcmp(key, "bus")))
+	if (ide && !strcmp(key, "allow-backing"))
+		return take_switch(d->option, key, v, &d->drive.allow_backing, err, errsize);
+	if (strcmp(key, "format") && strcmp(key, "unit") && !(ide && (!strcmp(key, "bus") || !strcmp(key, "snapshot"))))
 		return unknown_key(d->option, key, drive_keys, ARRAY_SIZE(drive_keys), err, errsize);
 	if (!v || !*v) {
 		snprintf(err, errsize, "--%s: %s needs a value", d->option, key);
@@ -75,6 +77,8 @@ static bool take_key(struct cli_drive *d, const char *key, const char *v, char *
 		d->drive.format = v;
 		return known_format(d->option, v, err, errsize);
 	}
+	if (!strcmp(key, "snapshot"))
+		d->drive.snapshot = v;
 	if (!strcmp(key, "bus") && strcmp(v, "ide")) {
 		snprintf(err, errsize, "--%s: bus is ide, not '%.40s'", d->option, v);
 		return false;
