@@ -16,13 +16,15 @@
 #include <sys/random.h>
 
 static const char text_magic[] = "# Disk DescriptorFile";
+/* Smaller than any floppy: a guest may write a descriptor, which names files, to the start of a raw disk. */
+#define TEXT_MAX (128u << 10)
 
 static int vmdk_probe(const struct image_probe *p)
 {
 	if (le32(p->head) == VMDK_MAGIC)
 		return 100;
 	/* A text may begin with comments of other kinds and blank lines; ours and VMware's begin with this one. */
-	return !strncasecmp((const char *)p->head, text_magic, sizeof(text_magic) - 1) ? 100 : 0;
+	return p->size <= TEXT_MAX && !strncasecmp((const char *)p->head, text_magic, sizeof(text_magic) - 1) ? 100 : 0;
 }
 
 static void free_extents(struct image *im, struct vmdk *v)
@@ -160,7 +162,7 @@ static bool open_text(struct image *im, struct vmdk *v, char *err, size_t errsiz
 {
 	u64 size, at = 0;
 	int error = host_size(im->io, im->fd, &size);
-	if (!error && size > VMDK_DESCRIPTOR_MAX) {
+	if (!error && size > TEXT_MAX) {
 		snprintf(err, errsize, "%s: is no VMDK image", im->path);
 		return false;
 	}

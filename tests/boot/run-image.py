@@ -278,6 +278,11 @@ def refusals(folder):
             f.write('# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
                     'RW 2048 FLAT "%s" 0\n' % name)
         refused('outside', 'convert', path(folder, 'in/x.vmdk'), b)
+    # Nor is a raw disk one because its guest wrote such a text to it.
+    with open(path(folder, 'in/x.vmdk'), encoding='ascii') as f, open(path(folder, 'in/floppy'), 'w', encoding='ascii') as floppy:
+        floppy.write(f.read() + '#' * 163840)
+    if 'file format: raw' not in image('info', path(folder, 'in/floppy')).stdout:
+        raise Failure('a descriptor at the start of a raw disk is taken for one')
     image('convert', '--allow-backing', path(folder, 'in/x.vmdk'), b)
     same(a, 'raw', b, 'raw')
 
