@@ -16,11 +16,15 @@ static const int signals[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL, SIGTRAP };
 
 static __thread struct translator *running;
 static __thread void *alt_stack;
+static __thread bool (*touched_fn)(void *arg, const void *addr);
+static __thread void *touched_arg;
 static struct sigaction before[NSIG];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void on_signal(int sig, siginfo_t *info, void *ucontext)
 {
+	if (sig == SIGSEGV && touched_fn && info->si_code == SEGV_ACCERR && touched_fn(touched_arg, info->si_addr))
+		return;
 	if (running && tr_recover(running, ucontext))
 		return;
 	sigaction(sig, &before[sig], NULL);	/* not ours: it happens again, to the handler of before */
@@ -54,4 +58,16 @@ void hostfault_leave(void)
 	running = NULL;
 	sigaltstack(&off, NULL);
 	free(alt_stack);
+}
+
+void hostfault_memory(bool (*touched)(void *arg, const void *addr), void *arg)
+{
+	struct sigaction now;
+
+	if (touched)
+		pthread_once(&once, install);
+	if (touched && !sigaction(SIGSEGV, NULL, &now) && now.sa_sigaction != on_signal)	/* somebody else has come after us */
+		install();
+	touched_fn = touched;
+	touched_arg = arg;
 }

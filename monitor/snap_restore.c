@@ -25,7 +25,7 @@
 struct reader {
 	const struct snap_chain *chain;
 	const struct snap_target *target;
-	u32 targets;
+	u32 first, targets;	/* targets are regions first, first + 1... of the files */
 	u32 next;		/* chunk, over all targets; atomic */
 	u32 failed;		/* atomic */
 	u64 pages;		/* atomic */
@@ -47,7 +47,7 @@ static void put_page(struct reader *r, u8 *to, const u8 *from)
 /* Of the pages in `mask` those that this link has. */
 static bool read_from(struct reader *r, u32 target, u32 k, u32 link, u16 mask, struct snap_work *work)
 {
-	const struct snap_chunk *c = &r->chain->link[link].index.region[target].chunk[k];
+	const struct snap_chunk *c = &r->chain->link[link].index.region[r->first + target].chunk[k];
 	const struct snap_target *t = &r->target[target];
 	char err[300];
 	if (mask & c->data && !snap_chunk_load(r->chain->link[link].file, c, work, err, sizeof(err))) {
@@ -60,9 +60,8 @@ static bool read_from(struct reader *r, u32 target, u32 k, u32 link, u16 mask, s
 	}
 	for (u32 i = 0; i < SNAP_CHUNK_PAGES; i++) {
 		u8 *to = t->host + ((u64)k * SNAP_CHUNK_PAGES + i) * PAGE_SIZE;
-		bool zero = c->zero >> i & 1;
-		if ((mask >> i & 1) && !(zero && !t->wanted))
-			put_page(r, to, zero ? NULL : work->raw + snap_chunk_place(c, i));
+		if (mask >> i & 1)
+			put_page(r, to, c->zero >> i & 1 ? NULL : work->raw + snap_chunk_place(c, i));
 	}
 	return true;
 }
@@ -73,11 +72,11 @@ static bool read_chunk(struct reader *r, u32 target, u32 k, struct snap_work *wo
 	u16 left = 0;
 	for (u32 i = 0; i < SNAP_CHUNK_PAGES; i++) {
 		u64 page = (u64)k * SNAP_CHUNK_PAGES + i;
-		if (page < t->bytes >> PAGE_SHIFT && (!t->wanted || t->wanted[page]))
+		if (page < t->bytes >> PAGE_SHIFT && t->wanted[page])
 			left |= (u16)(1 << i);
 	}
 	for (u32 link = 0; left && link < r->chain->depth; link++) {
-		const struct snap_chunk *c = &r->chain->link[link].index.region[target].chunk[k];
+		const struct snap_chunk *c = &r->chain->link[link].index.region[r->first + target].chunk[k];
 		u16 here = left & (c->data | c->zero);
 		if (here && !read_from(r, target, k, link, here, work))
 			return false;
@@ -93,8 +92,8 @@ static void *reader_main(void *arg)
 	bug_on(!work, "out of memory for unpacking");
 	while (!__atomic_load_n(&r->failed, __ATOMIC_RELAXED)) {
 		u32 k = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED), t = 0;
-		while (t < r->targets && k >= r->chain->link[0].index.region[t].chunks)
-			k -= r->chain->link[0].index.region[t++].chunks;
+		while (t < r->targets && k >= r->chain->link[0].index.region[r->first + t].chunks)
+			k -= r->chain->link[0].index.region[r->first + t++].chunks;
 		if (t == r->targets || !read_chunk(r, t, k, work))
 			break;
 	}
@@ -102,9 +101,11 @@ static void *reader_main(void *arg)
 	return NULL;
 }
 
-bool snap_read_pages(const struct snap_chain *c, const struct snap_target *t, u32 targets, u64 *pages, char *err, size_t errsize)
+static bool read_pages(const struct snap_chain *c, const struct snap_target *t, u32 first, u32 targets, u64 *pages, char *err,
+		     size_t errsize)
 {
-	struct reader r = { .chain = c, .target = t, .targets = targets, .lock = PTHREAD_MUTEX_INITIALIZER, .err = err, .errsize = errsize };
+	struct reader r = { .chain = c, .target = t, .first = first, .targets = targets, .lock = PTHREAD_MUTEX_INITIALIZER,
+			    .err = err, .errsize = errsize };
 	pthread_t more[SNAP_THREADS_MAX];
 	u32 n = 0;
 	sigset_t all, old;
@@ -156,6 +157,16 @@ static bool want_difference(struct snapshots *s, const struct snap_chain *to, u8
 	for (u64 p = 0; found && p < s->vm->mem->ram_size >> PAGE_SHIFT; p++)
 		wanted[p] |= !mmu_page_clean(cs, (u32)p);
 	return found;
+}
+
+/* Those that are not zero. */
+static void want_data(const struct snap_chain *c, u8 *wanted)
+{
+	const struct snap_region *r = &c->link[0].index.region[0];
+	for (u64 p = 0; p < r->bytes >> PAGE_SHIFT; p++) {
+		u32 k = (u32)(p / SNAP_CHUNK_PAGES), i = p % SNAP_CHUNK_PAGES, link = snap_chain_find(c, 0, k, i);
+		wanted[p] = link < c->depth && (c->link[link].index.region[0].chunk[k].data >> i & 1);
+	}
 }
 
 /* --- restoring --- */
@@ -219,6 +230,7 @@ static void close_all(struct restored *r)
 static bool load_memory(struct snapshots *s, struct restored *r, char *err, size_t errsize)
 {
 	struct mem *m = s->vm->mem;
+	u64 count = 0;
 	for (u32 i = 0; i < r->targets; i++) {
 		u8 *wanted = calloc(r->target[i].bytes >> PAGE_SHIFT, 1);
 		r->target[i].wanted = wanted;
@@ -229,11 +241,16 @@ static bool load_memory(struct snapshots *s, struct restored *r, char *err, size
 		if (i || !want_difference(s, &r->chain, wanted))
 			memset(wanted, 1, r->target[i].bytes >> PAGE_SHIFT);
 	}
-	if (!s->base && hostmem_file_clear(m->memfd, m->ram_size)) {	/* all zero: only what is not needs to be read */
-		free(r->target[0].wanted);
-		r->target[0].wanted = NULL;
-	}
-	return snap_read_pages(&r->chain, r->target, r->targets, &s->stats.pages, err, errsize);
+	snap_lazy_end(s, false, r->target[0].wanted);
+	if (!s->base && hostmem_file_clear(m->memfd, m->ram_size))	/* all zero: only what is not needs to be read */
+		want_data(&r->chain, r->target[0].wanted);
+	for (u64 p = 0; p < m->ram_size >> PAGE_SHIFT; p++)
+		count += r->target[0].wanted[p];
+	bool ok = read_pages(&r->chain, r->target + 1, 1, r->targets - 1, &s->stats.pages, err, errsize);
+	if (ok && !snap_lazy_begin(s, &r->chain, &r->target[0].wanted))
+		ok = read_pages(&r->chain, r->target, 0, 1, &s->stats.pages, err, errsize);
+	s->stats.pages = count;
+	return ok;
 }
 
 static s64 host_date(void)
@@ -243,22 +260,24 @@ static s64 host_date(void)
 	return t.tv_sec;
 }
 
-static bool load_all(struct snapshots *s, struct restored *r, enum snapshot_clock clock, char *err, size_t errsize)
+static bool load_all(struct snapshots *s, struct restored *r, const char *path, enum snapshot_clock clock, char *err, size_t errsize)
 {
 	struct vm *vm = s->vm;
-	struct snap_file *f = r->chain.link[0].file;
+	u32 depth = r->chain.depth;
+	u8 id[SNAP_ID];
+	memcpy(id, r->chain.link[0].file->id, SNAP_ID);
 	vm->state->give_up(vm);
 	if (!load_memory(s, r, err, errsize)) {
 		snprintf(vm->error, sizeof(vm->error), "%s", err);
 		vm_request_stop(vm, VM_ERROR);
 		return false;
 	}
-	snap_clock_load(vm, reader_of(&r->cpu));
+	snap_cpu_prepare(vm, reader_of(&r->cpu));
 	vm->state->load(vm, reader_of(&r->chips));
 	snap_cpu_load(vm, reader_of(&r->cpu));
 	if (clock == SNAPSHOT_HOST)
 		vm->state->set_date(vm, host_date());
-	snap_set_base(s, f->path, f->id, r->chain.depth);
+	snap_set_base(s, path, id, depth);
 	mmu_clean_all(&vm->vcpu->cs, snap_first_write, s);
 	return true;
 }
@@ -273,7 +292,7 @@ bool snapshot_restore(struct vm *vm, const char *path, enum snapshot_clock clock
 		return false;
 	}
 	snap_settle(s, true);
-	bool ok = open_all(vm, path, &r, err, errsize) && load_all(s, &r, clock, err, errsize);
+	bool ok = open_all(vm, path, &r, err, errsize) && load_all(s, &r, path, clock, err, errsize);
 	close_all(&r);
 	s->stats.restore = snap_now_ms() - began;
 	return ok;

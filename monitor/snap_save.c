@@ -357,7 +357,7 @@ static void mark_ram(struct snap_job *j)
 {
 	struct cpu_state *cs = &j->s->vm->vcpu->cs;
 	for (u64 p = 0; p < j->pages; p++)
-		j->asked[p] = !j->parent || !mmu_page_clean(cs, (u32)p);
+		j->asked[p] = !j->parent || (!mmu_page_clean(cs, (u32)p) && !snap_absent(j->s, p));
 	for (u64 p = 0; p < j->pages; p++)
 		j->state[p] = j->asked[p] ? PAGE_TODO : PAGE_NOT;
 	for (u64 p = HOLE_FIRST; p < HOLE_END && p < j->pages; p++)
@@ -423,6 +423,15 @@ static void start_thread(struct snap_job *j)
 		coordinator(j);
 }
 
+/* One that stands alone needs all pages. */
+static bool lazy_done(struct snapshots *s, char *err, size_t errsize)
+{
+	if (snap_lazy_end(s, true, NULL))
+		return true;
+	snprintf(err, errsize, "memory of the guest was lost when it was restored");
+	return false;
+}
+
 bool snapshot_take(struct vm *vm, const struct snapshot_take *how, char *err, size_t errsize)
 {
 	struct snapshots *s = snapshots_of(vm);
@@ -447,7 +456,7 @@ bool snapshot_take(struct vm *vm, const struct snapshot_take *how, char *err, si
 	j->began = began;
 	if (!was_paused)
 		vcpu_time_stop(vm->vcpu);
-	bool ok = stop(j, how, err, errsize);
+	bool ok = (j->parent || lazy_done(s, err, errsize)) && stop(j, how, err, errsize);
 	if (!was_paused)
 		vcpu_time_cont(vm->vcpu);
 	s->stats.stop = snap_now_ms() - began;

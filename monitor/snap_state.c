@@ -21,7 +21,9 @@
 
 #define NEVER (~0ull)
 #define FPU_BYTES 832u		/* x87 and SSE in FXSAVE's form, XSAVE's header, the upper halves of the YMM registers */
-enum { FPU_MXCSR = 24, FPU_MXCSR_MASK = 28, FPU_HEADER = 512, FPU_HEADER_BYTES = 64 };
+#define MXCSR_BITS 0xffffu	/* every processor with BMI2 has these, DAZ too */
+enum { FPU_MXCSR = 24, FPU_HEADER = 512, FPU_HEADER_BYTES = 64 };
+#define APIC_BASE_BITS 0xffffff900ull	/* those that the MSR has (msr.def) */
 enum { CR0_PE = 1, EFER_SCE = 1, EFER_NXE = 1 << 11, PENDING_RESET = 1, PENDING_CPU_RESET = 2, PENDING_START = 4 };
 #define CR0_PG (1u << 31)
 
@@ -148,15 +150,14 @@ void snap_cpu_save(struct vm *vm, struct blob *out)
 
 static bool fpu_valid(const struct cpu_image *c, const struct cpu_state *cs)
 {
-	u32 mxcsr, host_mask;
+	u32 mxcsr;
 	u64 header[FPU_HEADER_BYTES / 8];
 	memcpy(&mxcsr, c->fpu + FPU_MXCSR, 4);
-	memcpy(&host_mask, cs->fpu + FPU_MXCSR_MASK, 4);
 	memcpy(header, c->fpu + FPU_HEADER, sizeof(header));
 	for (u32 i = 1; i < ARRAY_SIZE(header); i++)
 		if (header[i])
 			return false;
-	return !(mxcsr & ~(host_mask ? host_mask : 0xffbfu)) && !(header[0] & ~(u64)cs->fpu_mask);
+	return !(mxcsr & ~MXCSR_BITS) && !(header[0] & ~(u64)cs->fpu_mask);
 }
 
 static bool image_valid(struct vm *vm, const struct cpu_image *c)
@@ -188,10 +189,14 @@ bool snap_cpu_check(struct vm *vm, struct blob_reader in, char *err, size_t errs
 	return false;
 }
 
-void snap_clock_load(struct vm *vm, struct blob_reader in)
+void snap_cpu_prepare(struct vm *vm, struct blob_reader in)
 {
-	clock_set(vm, blob_take_number(&in, 8));
+	struct cpu_image c;
+	bug_on(!read_image(in, &c), "the snapshot was checked");
+	clock_set(vm, c.now);
 	event_set_deadline(vm, NEVER);	/* is announced anew after the next round of timers */
+	if (vm->apic_base_changed && cpu_model_has(vm->vcpu->model, TF_APIC))
+		vm->apic_base_changed(vm->apic_arg, c.msr[MSR_APIC_BASE] & APIC_BASE_BITS);
 }
 
 void snap_cpu_load(struct vm *vm, struct blob_reader in)

@@ -26,8 +26,8 @@ void snap_cpu_save(struct vm *vm, struct blob *out);
 bool snap_cpu_check(struct vm *vm, struct blob_reader in, char *err, size_t errsize);
 /* Checked, and memory and chips are loaded already: forgets all code and translations too. */
 void snap_cpu_load(struct vm *vm, struct blob_reader in);
-/* The clock alone, before the chips are loaded. */
-void snap_clock_load(struct vm *vm, struct blob_reader in);
+/* Before the chips are loaded: the clock, and where the local APIC is. */
+void snap_cpu_prepare(struct vm *vm, struct blob_reader in);
 
 /* Lines key=value that two machines must have in common. */
 void snap_machine_text(struct vm *vm, struct blob *out);

@@ -34,7 +34,8 @@ enum snapshot_clock {
 /*
  * Makes the machine what it was. vCPU thread, from a posted call, or before vcpu_run(). Waits for a snapshot that is still being
  * written. False with a sentence in err: nothing was changed, but when the file turns out to be damaged in the middle of reading memory:
- * then the machine has been stopped (VM_ERROR).
+ * then the machine has been stopped (VM_ERROR). RAM is read when it is needed and in the background, so the files must stay until then; if
+ * they turn out to be damaged the machine is paused.
  */
 bool snapshot_restore(struct vm *vm, const char *path, enum snapshot_clock clock, char *err, size_t errsize);
 
@@ -46,6 +47,8 @@ struct snapshot_stats {
 	u64 pages, bytes;	/* pages that were stored or read; bytes of the file */
 };
 void snapshot_stats(const struct vm *vm, struct snapshot_stats *st);
+/* The vCPU thread, when the guest will not run any more: memory that was not yet read is given up. */
+void snapshot_vcpu_ended(struct vm *vm);
 /* After the vCPU thread's end, while memory is there: waits for what is being written. */
 void snapshot_fini(struct vm *vm);
 

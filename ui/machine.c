@@ -262,6 +262,7 @@ static void *vcpu_main(void *arg)
 	loader_load(vm, m->loader);
 	if (restored(m))
 		vcpu_run(vm->vcpu);
+	snapshot_vcpu_ended(vm);
 	while (write(m->ended, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	return NULL;
