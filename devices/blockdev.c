@@ -287,6 +287,15 @@ void blockdev_change(struct blockdev *b, struct image *im)
 		b->changed(b->changed_arg);
 }
 
+void blockdev_swap(struct blockdev *b, struct image *im)
+{
+	pthread_mutex_lock(&b->lock);	/* the worker reads the pointer without it, but only with a request, which the queue orders */
+	b->image = im;
+	pthread_mutex_unlock(&b->lock);
+}
+
+struct image *blockdev_image(const struct blockdev *b) { return b->image; }
+
 void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg)
 {
 	b->changed = changed;

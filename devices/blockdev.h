@@ -37,6 +37,9 @@ void blockdev_submit(struct blockdev *b, struct blk_req *req);
 bool blockdev_settle(struct blockdev *b, bool *busy);
 /* The chip's state is going to be replaced: waits for what is in flight; what the host refuses is given up. */
 void blockdev_give_up(struct blockdev *b);
+/* Layers of disks; vCPU thread, when nothing is in flight. The image from now on, as large as the old one; that is the caller's then. */
+void blockdev_swap(struct blockdev *b, struct image *im);
+struct image *blockdev_image(const struct blockdev *b);	/* NULL: none */
 /* Removable media; vCPU thread. `changed` tells the chip. Waits for what is in flight; the old image is flushed and closed. */
 void blockdev_change(struct blockdev *b, struct image *im);
 void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *arg);

@@ -19,6 +19,7 @@ struct input;
 struct audio;
 struct vm_state_ops;
 struct snapshots;
+struct machine_dir;
 
 enum vm_stop {
 	VM_RUNNING,
@@ -71,6 +72,7 @@ struct vm {
 	void *apic_arg;
 	const struct vm_state_ops *state;	/* what the chips do for snapshots; set by the board, may be NULL */
 	const char *conf;		/* how the user made this machine, for snapshots; may be NULL */
+	struct machine_dir *kept;	/* ui's: the folder that the machine is kept in; NULL: none */
 	char snapshot_error[256];	/* why the last snapshot was not written; vCPU thread */
 	struct snapshots *snapshots;	/* monitor/snapshot.c; NULL: none was taken or restored */
 

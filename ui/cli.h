@@ -18,6 +18,8 @@ struct cli_drive {
 	int unit;		/* or -1: the next free one */
 };
 
+struct machine_dir;
+
 /* What 'ringfence run' was told. Strings point into argv or text. */
 struct cli_run {
 	const char *firmware, *kernel, *initrd, *append;	/* firmware: a file or "seabios"; NULL: none with a kernel, else seabios */
@@ -26,6 +28,7 @@ struct cli_run {
 	const char *debugcon;			/* NULL: none */
 	const char *display, *parallel;
 	const char *restore;			/* a snapshot's file; NULL: none */
+	struct machine_dir *kept;		/* the folder of a machine that was created; NULL: none */
 	bool clock_host;
 	bool rtc_given;			/* --rtc other than base=utc: rtc_date, seconds since 1970 */
 	s64 rtc_date;

@@ -98,8 +98,8 @@ static bool check_value(const struct conf_key *k, const char *key, const char *v
 			return bad(key, value, "has a control character in it", err, errsize);
 	if (k->kind == CONF_SWITCH)
 		return !strcmp(value, "on") || !strcmp(value, "off") || bad(key, value, "is not one of on, off", err, errsize);
-	if (k->kind == CONF_SNAPSHOT)
-		return rundir_name_valid(value) || bad(key, value, "is no snapshot's name", err, errsize);
+	if (k->kind == CONF_SNAPSHOT || k->kind == CONF_STATE)
+		return rundir_name_valid(value) || bad(key, value, "is no name of a snapshot", err, errsize);
 	if (k->kind == CONF_DRIVE && strstr(value, ",unit="))
 		return bad(key, value, "says a unit, which the number in the key says", err, errsize);
 	if (k->kind == CONF_CPU) {

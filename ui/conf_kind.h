@@ -7,6 +7,7 @@
 enum conf_kind {
 	CONF_NOTE, CONF_TEXT, CONF_CPU, CONF_SWITCH, CONF_SNAPSHOT,	/* no file's name in it */
 	CONF_DRIVE,	/* FILE[,key=value]..., or none */
+	CONF_STATE,	/* in snapshots/states */
 	CONF_FIRMWARE,	/* FILE, or seabios */
 	CONF_FILE,
 	CONF_MODULES,	/* FILE[ ARGUMENTS],FILE... */

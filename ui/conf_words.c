@@ -67,6 +67,10 @@ static void put_value(FILE *out, const struct conf_key *k, const char *key, cons
 	case CONF_MODULES:
 		put_modules(out, dir, v);
 		break;
+	case CONF_STATE:
+		put_path(out, dir, "snapshots/states/", 17, false);
+		fputs(v, out);
+		break;
 	case CONF_FIRMWARE:
 	case CONF_FILE:
 		if (k->kind == CONF_FIRMWARE && !strcmp(v, "seabios"))

@@ -35,6 +35,7 @@
 #include "ui/media.h"
 #include "ui/json.h"
 #include "ui/prompt.h"
+#include "ui/snapops.h"
 
 #define VCPU_STACK_BYTES (8u << 20)	/* callouts nest, and Zydis is not shy of stack */
 #define LEAVE_PATIENCE_MS 5000
@@ -156,6 +157,7 @@ bool machine_init(struct machine *m, const struct cpu_model *model)
 	*vm = (struct vm){ .name = opt->name, .no_reboot = opt->no_reboot, .trace = opt->trace,
 			   .halt_waits = firmware_path(opt) != NULL };
 	vm->conf = m->conf = cli_saved(opt);
+	vm->kept = opt->kept;
 	m->runner = control_runner_init(vm);
 	if (!m->runner) {
 		snprintf(m->err, sizeof(m->err), "out of memory");
@@ -244,7 +246,9 @@ static bool restored(struct machine *m)
 	struct vm *vm = &m->vm;
 	enum snapshot_clock clock = m->opt->clock_host ? SNAPSHOT_HOST : SNAPSHOT_FROZEN;
 	char err[sizeof(vm->error)];
-	if (!m->opt->restore || snapshot_restore(vm, m->opt->restore, clock, err, sizeof(err)))
+	/* Once the guest goes on, its disks are not those of that memory any more: never twice. */
+	if (!m->opt->restore || (snapshot_restore(vm, m->opt->restore, clock, err, sizeof(err)) &&
+				 (!vm->kept || snap_resumed(vm->kept, err, sizeof(err)))))
 		return true;
 	snprintf(vm->error, sizeof(vm->error), "%s", err);
 	vm_request_stop(vm, VM_ERROR);

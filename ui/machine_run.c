@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ui/rundir.h"
+#include "ui/snapops.h"
 
 static bool make_words(struct machine_words *w, int *argc, char ***argv)
 {
@@ -38,6 +39,7 @@ bool machine_words_begin(struct machine_words *w, int *argc, char ***argv, char 
 		return true;
 	if (!machdir_open(&w->m, **argv, err, errsize) || !conf_check(&w->m.conf, w->m.path, err, errsize))
 		return false;
+	snap_clean(&w->m);
 	if (make_words(w, argc, argv))
 		return true;
 	snprintf(err, errsize, "out of memory");
@@ -49,4 +51,16 @@ void machine_words_end(struct machine_words *w)
 	conf_words_free(w->conf_words, w->conf_count);
 	free(w->all);
 	machdir_close(&w->m);
+}
+
+bool machine_is_suspended(const char *name, char *err, size_t errsize)
+{
+	struct machine_dir m;
+	bool ok = machdir_look(&m, name, err, errsize);
+	if (ok && !conf_get(&m.conf, "resume")) {
+		snprintf(err, errsize, "machine '%.60s' was not suspended; 'ringfence run %.60s' starts it", name, name);
+		ok = false;
+	}
+	machdir_close(&m);
+	return ok;
 }

@@ -16,4 +16,6 @@ struct machine_words {
  * err. machine_words_end() in each case, behind the last use of the words. */
 bool machine_words_begin(struct machine_words *w, int *argc, char ***argv, char *err, size_t errsize);
 void machine_words_end(struct machine_words *w);
+/* Has it memory to go on from? False with a sentence in err. */
+bool machine_is_suspended(const char *name, char *err, size_t errsize);
 #endif

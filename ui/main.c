@@ -92,7 +92,7 @@ static bool parse_restored(int argc, char **argv, struct cli_run *opt, char **sa
 	return *saved && cli_parse_saved(cli_saved_words(*saved, words, CLI_SAVED_WORDS), words, argc, argv, opt, err, errsize) == CLI_OK;
 }
 
-static int run_words(int argc, char **argv)
+static int run_words(struct machine_dir *kept, int argc, char **argv)
 {
 	struct cli_run opt;
 	struct machine m = { .opt = &opt, .ended = -1, .signals = -1 };
@@ -109,6 +109,7 @@ static int run_words(int argc, char **argv)
 		free(saved);
 		return STATUS_ERROR;
 	}
+	opt.kept = kept;
 	status = run_machine(&m, &opt);
 	free(saved);
 	if (m.killed_by)
@@ -122,11 +123,26 @@ int cmd_run(int argc, char **argv)
 	char err[900];
 	int status = STATUS_ERROR;
 	if (machine_words_begin(&words, &argc, &argv, err, sizeof(err)))
-		status = run_words(argc, argv);
+		status = run_words(words.m.lock < 0 ? NULL : &words.m, argc, argv);
 	else
 		fprintf(stderr, "ringfence: %s\n", err);
 	machine_words_end(&words);
 	return status;
+}
+
+int cmd_resume(int argc, char **argv)
+{
+	char err[900];
+	if (argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
+		printf("Usage: ringfence resume NAME [OPTION]...\n\nGoes on where 'ringfence suspend' left a machine; options as for run.\n");
+		return STATUS_OK;
+	}
+	if (!argc || *argv[0] == '-')
+		return usage("which machine is to go on?", "ringfence resume");
+	if (machine_is_suspended(argv[0], err, sizeof(err)))
+		return cmd_run(argc, argv);
+	fprintf(stderr, "ringfence: %s\n", err);
+	return STATUS_ERROR;
 }
 
 int cmd_probe(int argc, char **argv)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run-machines.py - machines with a folder: made, run, listed, changed, copied, renamed, deleted.
+"""run-machines.py - machines with a folder: made, run, listed, changed, copied, renamed, deleted; snapshots of them.
 
 usage: run-machines.py [CASE...]
 
@@ -7,7 +7,9 @@ Uses the small guests of tests/guest (make guests); needs nothing from outside. 
 """
 import hashlib
 import os
+import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import time
 
 from machine import Failure, Machine
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGFENCE = os.path.abspath(os.environ.get('RINGFENCE', './ringfence'))
 GUESTS = os.path.join(os.environ.get('BUILDDIR', TOP), 'build/guest')
@@ -183,6 +186,170 @@ def leftovers_go(folder):
         raise Failure('%s %s' % (done.stderr, os.listdir(base)))
 
 
+class Skip(Exception):
+    """Why a case cannot be tried here."""
+
+
+def keys_machine(folder, name):
+    """A machine whose guest keeps the keys that are typed in its memory and on its disk."""
+    if not shutil.which('nasm') or not os.path.exists('/usr/share/seabios/bios-256k.bin'):
+        raise Skip('there is no nasm or no SeaBIOS')
+    path = os.path.join(folder, 'keys.img')
+    subprocess.run(['nasm', '-f', 'bin', '-o', path, os.path.join(HERE, 'keys.asm')], check=True)
+    os.truncate(path, 4 << 20)
+    good('create', name, path, 'memory=16M', 'display=none', 'serial.0=none')
+
+
+class Keys:
+    """That machine, running."""
+
+    def __init__(self, name, *words):
+        self.name = name
+        self.machine = Machine([RINGFENCE, 'run', name, *words], 300)
+
+    def __enter__(self):
+        self.wait('ready')
+        return self
+
+    def __exit__(self, *what):
+        self.machine.__exit__(*what)
+
+    def wait(self, pattern):
+        limit = time.monotonic() + 60
+        while True:
+            screen = ringfence('ctl', self.name, 'screen-text').stdout
+            found = re.findall(pattern, screen)
+            if found:
+                return found[-1]
+            if time.monotonic() > limit or self.machine.process.poll() is not None:
+                raise Failure('no %s on the screen: %s %s' % (pattern, screen.split(), self.machine.tail()))
+            time.sleep(0.05)
+
+    def add(self, text):
+        good('ctl', self.name, 'type', text)
+        self.wait(text)
+
+    def expect(self, text):
+        """Memory and disk have just that."""
+        good('ctl', self.name, 'type', '?')
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            lines = [line for line in ringfence('ctl', self.name, 'screen-text').stdout.splitlines() if line.startswith('<')]
+            if lines and lines[-1] == '<%s|%s>' % (text, text):
+                return
+            time.sleep(0.05)
+        raise Failure('not %s twice: %s' % (text, lines[-1:]))
+
+
+def check_layers(name):
+    if not shutil.which('qemu-img'):
+        return
+    for layer in os.listdir(folder_of(name)):
+        if layer.endswith('.layer'):
+            done = subprocess.run(['qemu-img', 'check', '-f', 'qcow2', os.path.join(folder_of(name), layer)], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True)
+            if done.returncode:
+                raise Failure('%s: %s' % (layer, done.stdout))
+
+
+@case
+def tree_walked(folder):
+    """Two branches, five snapshots, restored in random order while the guest runs."""
+    keys_machine(folder, 'tree')
+    snaps = {}
+    with Keys('tree') as guest:
+        for name, parent in (('a', None), ('b', 'a'), ('c', 'b'), ('d', 'a'), ('e', 'd')):
+            if parent:
+                good('snapshot', 'restore', parent)
+            guest.add('%s%d.' % (name, random.randrange(10)))
+            snaps[name] = snaps.get(parent, '') + guest.wait(name + '[0-9][.]')
+            guest.expect(snaps[name])
+            if good('snapshot', 'take', name, '--machine', 'tree') != name + '\n':
+                raise Failure('take does not say the name')
+        drawn = good('snapshot', 'list')
+        if not re.search(r'`- a .*\n   \|- b .*\n   \|  `- c .*\n   `- d .*\n      `- e .*\n         `- you are here', drawn):
+            raise Failure('the tree is: ' + drawn)
+        for name in random.choices('abcde', k=8):
+            good('ctl', 'tree', 'type', 'x')
+            good('snapshot', 'restore', name)
+            guest.expect(snaps[name])
+        refused("there is no snapshot 'f'", 'snapshot', 'restore', 'f')
+        refused('already', 'snapshot', 'take', 'a')
+        guest.add('lost')
+        good('undo')
+        guest.expect(snaps[name])
+        good('snapshot', 'delete', 'd')
+        guest.machine.process.send_signal(signal.SIGKILL)
+        guest.machine.process.wait()
+    check_layers('tree')
+    for name in random.sample('abce', 4):       # from cold
+        good('snapshot', 'restore', name)
+        with Keys('tree') as guest:
+            guest.expect(snaps[name])
+    before = len(os.listdir(folder_of('tree')))
+    good('snapshot', 'delete', 'b')
+    good('snapshot', 'restore', 'c')
+    if len(os.listdir(folder_of('tree'))) >= before:
+        raise Failure('no layer was joined: %s' % os.listdir(folder_of('tree')))
+    check_layers('tree')
+    with Keys('tree') as guest:
+        guest.expect(snaps['c'])
+    for name in 'ace':
+        good('snapshot', 'delete', name)
+    if os.listdir(os.path.join(folder_of('tree'), 'snapshots', 'states')):
+        raise Failure('memory of snapshots is left')
+    check_layers('tree')
+
+
+@case
+def suspended(folder):
+    keys_machine(folder, 'sleeper')
+    with Keys('sleeper') as guest:
+        guest.add('one')
+        good('suspend', 'sleeper')
+        if guest.machine.status(60):
+            raise Failure('suspend does not end it well: ' + guest.machine.tail())
+    refused('does not run', 'suspend', 'sleeper')
+    if 'resume = ' not in conf('sleeper'):
+        raise Failure('nothing to resume: ' + conf('sleeper'))
+    with Keys('sleeper') as guest:
+        guest.expect('one')
+        if 'resume = ' in conf('sleeper'):
+            raise Failure('it would go on from there twice')
+        guest.add('two')
+    refused('was not suspended', 'resume', 'sleeper')
+
+
+@case
+def disks_of_a_machine_that_is_off(folder):
+    disk = raw_disk(folder)
+    good('create', 'off', disk)
+    first = good('snapshot', 'take', '--description', 'first of all').strip()
+    if not re.fullmatch(r'snap-\d{8}-\d{6}', first) or 'first of all' not in good('snapshot', 'list'):
+        raise Failure('the name is ' + first)
+    good('set', 'off', 'memory=16M')
+    good('snapshot', 'take', 'second')
+    good('undo')
+    if 'memory = 16M' not in conf('off'):
+        raise Failure('undo: ' + conf('off'))
+    good('snapshot', 'restore', first)
+    if 'memory = 16M' in conf('off'):
+        raise Failure('settings are not as they were: ' + conf('off'))
+    good('snapshot', 'delete', 'second')
+    good('snapshot', 'delete', first)
+    if good('snapshot', 'list'):
+        raise Failure('left: ' + good('snapshot', 'list'))
+    refused('no snapshot to go back to', 'undo')
+    refused('did you mean', 'snapshot', 'tak', status=2)
+    whole = os.path.join(folder, 'whole.img')
+    top = re.search(r'disk\.0 = ([^,\n]+)', conf('off')).group(1)
+    good('image', 'convert', '-O', 'raw', os.path.join(folder_of('off'), top), whole)
+    if digest(whole) != digest(disk):
+        raise Failure('the disk has changed')
+    good('create', 'away', disk, '--in-place')
+    refused("not in the machine's folder", 'snapshot', 'take', '--machine', 'away')
+
+
 @case
 def documents(folder):
     """The page and the manual page have every key."""
@@ -213,6 +380,8 @@ def main():
             try:
                 function(folder)
                 print('ok machines ' + name, flush=True)
+            except Skip as why:
+                print('skip machines %s - %s' % (name, why), flush=True)
             except Exception as why:            # a bug here must not hide the other cases
                 kind = '' if isinstance(why, Failure) else type(why).__name__ + ': '
                 print('not ok machines %s - %s%s' % (name, kind, ' / '.join(str(why).split('\n'))), flush=True)

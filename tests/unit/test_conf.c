@@ -63,7 +63,7 @@ static void test_bad(void **state)
 		{ "no-reboot = yes", "'yes' is not one of on, off" },
 		{ "rtc = base=2026-02-30", "no such day" },
 		{ "description = a\033b", "control character" },
-		{ "snapshot = a/b", "is no snapshot's name" },
+		{ "snapshot = a/b", "is no name of a snapshot" },
 		{ "name = x", "unknown key 'name'" },
 		{ "= x", "unknown key ''" },
 	};
