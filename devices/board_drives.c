@@ -31,7 +31,7 @@ static bool attach(struct board_drives *d, struct vm *vm, int n, const struct bo
 				     .allow_backing = drive->allow_backing };
 	struct image *im = NULL;
 	if (drive->path) {
-		im = image_open(drive->path, &how, err, errsize);
+		im = (drive->throwaway && !how.readonly ? image_open_throwaway : image_open)(drive->path, &how, err, errsize);
 		if (!im)
 			return false;
 	}

@@ -38,7 +38,7 @@ static bool attach(struct board_isa *b, struct vm *vm, int n, const struct board
 	struct image_options how = { .readonly = drive->readonly, .format = drive->format };
 	struct image *im = NULL;
 	if (drive->path) {
-		im = image_open(drive->path, &how, err, errsize);
+		im = (drive->throwaway && !how.readonly ? image_open_throwaway : image_open)(drive->path, &how, err, errsize);
 		if (!im)
 			return false;
 	}

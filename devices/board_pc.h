@@ -21,6 +21,7 @@ struct board_drive {
 	const char *snapshot;	/* as for image_open(), and so is the next */
 	bool allow_backing;
 	bool readonly;
+	bool throwaway;		/* what is written is forgotten at the end: image_open_throwaway() */
 };
 
 struct board_options {

@@ -25,6 +25,7 @@ struct hostio {
 	void *(*alloc)(const struct hostio *io, size_t bytes);		/* zeroed; free() releases it */
 };
 extern const struct hostio host_posix;
+extern const struct hostio host_memory;	/* for files in memory: they are full at half of what the host has */
 
 /* Behind the file's end there are zeroes; *missing (may be NULL) is how many bytes of them. */
 int host_read(const struct hostio *io, int fd, u64 offset, void *buf, u64 len, u64 *missing);

@@ -35,6 +35,9 @@ struct image *image_open_fd(int fd, const char *name, const struct image_options
 /* The file is whole then, but not durable; what the host refuses is lost. image_flush() before tells of both. */
 void image_close(struct image *im);
 
+/* Opened for reading; what is written goes to memory, and is forgotten at the end. The file must not be changed meanwhile. */
+struct image *image_open_throwaway(const char *path, const struct image_options *opt, char *err, size_t errsize);
+
 struct image_create {
 	const char *format;	/* needed */
 	u64 size;		/* 0 with a backing file: as large as that */

@@ -29,6 +29,7 @@ struct cli_run {
 	const char *display, *parallel;
 	const char *restore;			/* a snapshot's file; NULL: none */
 	struct machine_dir *kept;		/* the folder of a machine that was created; NULL: none */
+	bool throwaway;				/* nothing is written to drives' images */
 	bool clock_host;
 	bool rtc_given;			/* --rtc other than base=utc: rtc_date, seconds since 1970 */
 	s64 rtc_date;

@@ -64,6 +64,11 @@ static int run_machine(struct machine *m, struct cli_run *opt)
 		fprintf(stderr, "ringfence: %s\n", m->err);
 		return STATUS_ERROR;
 	}
+	for (u32 i = 0; i < opt->drives && opt->throwaway; i++) {
+		struct cli_drive *d = &opt->drive[i];
+		d->drive.throwaway = true;
+		d->drive.readonly &= d->option || d->drive.kind == BOARD_CDROM;	/* not because the file may not be written */
+	}
 	if (!cli_place_drives(opt, m->err, sizeof(m->err)))
 		return usage(m->err, "ringfence run");
 	tty_catch_crashes();
@@ -92,7 +97,7 @@ static bool parse_restored(int argc, char **argv, struct cli_run *opt, char **sa
 	return *saved && cli_parse_saved(cli_saved_words(*saved, words, CLI_SAVED_WORDS), words, argc, argv, opt, err, errsize) == CLI_OK;
 }
 
-static int run_words(struct machine_dir *kept, int argc, char **argv)
+static int run_words(struct machine_dir *kept, bool throwaway, int argc, char **argv)
 {
 	struct cli_run opt;
 	struct machine m = { .opt = &opt, .ended = -1, .signals = -1 };
@@ -109,7 +114,8 @@ static int run_words(struct machine_dir *kept, int argc, char **argv)
 		free(saved);
 		return STATUS_ERROR;
 	}
-	opt.kept = kept;
+	opt.kept = throwaway ? NULL : kept;
+	opt.throwaway = throwaway;
 	status = run_machine(&m, &opt);
 	free(saved);
 	if (m.killed_by)
@@ -117,17 +123,27 @@ static int run_words(struct machine_dir *kept, int argc, char **argv)
 	return status;
 }
 
-int cmd_run(int argc, char **argv)
+static int run(bool throwaway, int argc, char **argv)
 {
 	struct machine_words words;
 	char err[900];
 	int status = STATUS_ERROR;
 	if (machine_words_begin(&words, &argc, &argv, err, sizeof(err)))
-		status = run_words(words.m.lock < 0 ? NULL : &words.m, argc, argv);
+		status = run_words(words.m.lock < 0 ? NULL : &words.m, throwaway, argc, argv);
 	else
 		fprintf(stderr, "ringfence: %s\n", err);
 	machine_words_end(&words);
 	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	return run(false, argc, argv);
+}
+
+int cmd_try(int argc, char **argv)
+{
+	return run(true, argc, argv);
 }
 
 int cmd_resume(int argc, char **argv)

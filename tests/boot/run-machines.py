@@ -203,9 +203,9 @@ def keys_machine(folder, name):
 class Keys:
     """That machine, running."""
 
-    def __init__(self, name, *words):
+    def __init__(self, name, *words, verb='run'):
         self.name = name
-        self.machine = Machine([RINGFENCE, 'run', name, *words], 300)
+        self.machine = Machine([RINGFENCE, verb, *(words or (name,))], 300)
 
     def __enter__(self):
         self.wait('ready')
@@ -299,6 +299,25 @@ def tree_walked(folder):
     if os.listdir(os.path.join(folder_of('tree'), 'snapshots', 'states')):
         raise Failure('memory of snapshots is left')
     check_layers('tree')
+
+
+@case
+def tried(folder):
+    """Nothing is written to a file or a machine that is tried."""
+    keys_machine(folder, 'kept')
+    path = os.path.join(folder, 'keys.img')
+    os.chmod(path, 0o400)
+    own = os.path.join(folder_of('kept'), 'disk0.img')
+    before = digest(path), digest(own), conf('kept'), sorted(os.listdir(folder_of('kept')))
+    for words in ((path, '--name', 'tried', '--display', 'none', '--serial', 'none', '-m', '16M'), ('kept', '--name', 'tried')):
+        with Keys('tried', *words, verb='try') as guest:
+            guest.add('gone')
+            guest.expect('gone')
+            refused('has no folder for snapshots', 'ctl', 'tried', 'snapshot-take')
+            good('ctl', 'tried', 'quit')
+            guest.machine.status(60)
+    if before != (digest(path), digest(own), conf('kept'), sorted(os.listdir(folder_of('kept')))):
+        raise Failure('something was written')
 
 
 @case
