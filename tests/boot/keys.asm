@@ -1,4 +1,4 @@
-; keys.asm - a boot sector that keeps each key in memory and in sector 2 of its disk, for run-machines.py. '?' prints both: <memory|disk>
+; keys.asm - a boot sector that keeps each key in memory and in sector 2 of its disk, for run-machines.py. '/' prints both: <memory|disk>
 	org	0x7c00
 	bits	16
 MEMORY	equ	0x8000
@@ -18,7 +18,7 @@ start:	xor	ax, ax
 	call	print
 key:	mov	ah, 0
 	int	0x16
-	cmp	al, '?'
+	cmp	al, '/'
 	je	show
 	mov	bx, [count]
 	mov	[MEMORY + bx], al

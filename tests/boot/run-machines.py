@@ -231,7 +231,7 @@ class Keys:
 
     def expect(self, text):
         """Memory and disk have just that."""
-        good('ctl', self.name, 'type', '?')
+        good('ctl', self.name, 'type', '/')
         limit = time.monotonic() + 60
         while time.monotonic() < limit:
             lines = [line for line in ringfence('ctl', self.name, 'screen-text').stdout.splitlines() if line.startswith('<')]
