@@ -19,6 +19,7 @@ bool sdl_open(struct front *f, struct vm *vm, const struct front_actions *action
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -52,6 +53,8 @@ struct sdl {
 	u32 event_type;
 	int x11, wake;			/* the connection to the X server, -1: none; an eventfd, for who waits for it */
 	bool lost;			/* atomic: the X server has gone */
+	bool running;			/* in loop(); then out is where to go when that happens */
+	jmp_buf out;
 	u32 woken, stopped;		/* atomic: an event is on its way; run() is to return */
 	u8 buttons;
 	bool grabbed, full, resized;	/* resized: the user likes the window's size */
@@ -72,7 +75,7 @@ static bool push(struct sdl *s, int code)
 {
 	SDL_Event e = { .user = { .type = s->event_type, .code = code } };
 	u64 one = 1;
-	bool ok = SDL_PushEvent(&e) == 1;
+	bool ok = !__atomic_load_n(&s->lost, __ATOMIC_ACQUIRE) && SDL_PushEvent(&e) == 1;
 	while (s->x11 >= 0 && write(s->wake, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	return ok;
@@ -404,9 +407,8 @@ static void wait(struct sdl *s)
 		say("cannot read an eventfd");
 }
 
-static void sdl_run(void *arg)
+static void loop(struct sdl *s)
 {
-	struct sdl *s = arg;
 	SDL_Event e;
 	while (!__atomic_load_n(&s->stopped, __ATOMIC_ACQUIRE) && !gone(s)) {
 		if (SDL_PollEvent(&e)) {
@@ -417,6 +419,16 @@ static void sdl_run(void *arg)
 			wait(s);
 		}
 	}
+}
+
+static void sdl_run(void *arg)
+{
+	struct sdl *s = arg;
+	if (!setjmp(s->out)) {
+		s->running = true;
+		loop(s);
+	}
+	s->running = false;
 	if (!gone(s))
 		return;
 	display_detach(s->vm->display, &s->viewer);
@@ -462,6 +474,15 @@ static bool make_window(struct sdl *s)
 	return s->renderer && s->event_type != (u32)-1;
 }
 
+/* The main thread never goes back into what it was doing: SDL follows pointers that it did not get. */
+static void server_lost(void *display, void *arg)
+{
+	struct sdl *s = arg;
+	__atomic_store_n(&s->lost, true, __ATOMIC_RELEASE);
+	if (s->running)
+		longjmp(s->out, 1);
+}
+
 static void outlive_server(struct sdl *s)
 {
 	SDL_SysWMinfo info;
@@ -469,7 +490,7 @@ static void outlive_server(struct sdl *s)
 	s->x11 = -1;
 #ifdef SDL_VIDEO_DRIVER_X11
 	if (SDL_GetWindowWMInfo(s->window, &info) && info.subsystem == SDL_SYSWM_X11)
-		s->x11 = x11_outlive(info.info.x11.display, &s->lost);
+		s->x11 = x11_outlive(info.info.x11.display, server_lost, s);
 #endif
 }
 

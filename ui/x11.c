@@ -14,12 +14,7 @@ static int lost_error(void *display)
 	return 0;
 }
 
-static void connection_lost(void *display, void *lost)
-{
-	__atomic_store_n((bool *)lost, true, __ATOMIC_RELEASE);
-}
-
-int x11_outlive(void *display, bool *lost)
+int x11_outlive(void *display, void (*lost)(void *display, void *arg), void *arg)
 {
 	void *lib = dlopen("libX11.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	if (!lib)
@@ -32,6 +27,6 @@ int x11_outlive(void *display, bool *lost)
 	if (!number || !set_handler || !set_error_handler)
 		return -1;
 	set_error_handler(lost_error);
-	set_handler(display, connection_lost, lost);
+	set_handler(display, lost, arg);
 	return number(display);
 }
