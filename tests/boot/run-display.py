@@ -93,7 +93,7 @@ class Window:
         if self.manager:
             self.others.append(subprocess.Popen(['openbox'], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             until('window manager', lambda: self.tool('get_num_desktops'))
-            time.sleep(0.5)     # a window that comes while it starts may never be shown
+            time.sleep(1.5)     # a window that comes while it starts may never be shown
         self.says = open(os.path.join(self.folder, 'says'), 'w+')
         self.machine = subprocess.Popen([RINGFENCE, 'run', *self.words, '--display', 'sdl', '--serial', 'none', '--name', NAME],
                                         env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.says, stderr=self.says)
