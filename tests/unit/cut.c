@@ -493,7 +493,8 @@ void cut_run(const struct cut_case *c)
 		u32 k = (u32)((u64)i * r.n / c->cuts);
 		settle(&r, k);
 		build(&r, k, &rng, dir);
-		judge_qemu(c, after, k, "cut");
+		if (c->cuts < 200 || i % 4 == 0)	/* a process each; our own check sees every cut */
+			judge_qemu(c, after, k, "cut");
 		judge_life(c, &h, after, &rng, k);
 	}
 	print_message("%s %s: %u cuts in %u host operations\n", c->format, c->options ? c->options : "", c->cuts, r.n);
