@@ -45,6 +45,7 @@ struct client {
 	char *out;
 	size_t out_len, in_len;
 	bool skipping;		/* the line was too long: up to its end all is ignored */
+	bool waits_to_read;	/* has lines in `in` that are not taken before it reads */
 	bool eof, closing;
 	char in[LINE_MAX_BYTES];
 };
@@ -79,10 +80,10 @@ static bool takes_lines(const struct client *c)
 
 static void update_mask(struct client *c)
 {
-	short mask = c->closing || c->out_len ? POLLOUT : 0;
+	short mask = c->closing || c->out_len || c->waits_to_read ? POLLOUT : 0;
 	if (takes_lines(c) && !c->eof)
 		mask |= POLLIN;
-	if (c->eof && !c->call && !c->out_len) {
+	if (c->eof && !c->call && !c->out_len && !c->waits_to_read) {
 		c->closing = true;
 		mask = POLLOUT;
 	}
@@ -258,6 +259,8 @@ static void pump(struct client *c)
 		c->skipping = true;
 		c->in_len = 0;
 	}
+	/* Whoever sends what is left, an event's teller perhaps: client_ready() comes back here. */
+	c->waits_to_read = !c->call && !takes_lines(c) && c->in_len;
 	update_mask(c);
 }
 
@@ -322,7 +325,7 @@ static void client_waits(void *arg, short revents)
 	c->call = NULL;
 	c->out = NULL;
 	c->out_len = c->in_len = 0;
-	c->skipping = c->eof = c->closing = false;
+	c->skipping = c->waits_to_read = c->eof = c->closing = false;
 	pthread_mutex_lock(&k->lock);
 	c->watch = k->count < CLIENTS_MAX ? event_watch(k->vm, fd, 0, client_ready, c) : NULL;
 	if (c->watch) {

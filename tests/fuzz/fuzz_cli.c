@@ -7,12 +7,16 @@
 /* objs: tests/fuzz/lib/bytes.o ui/cli.o ui/cli_drive.o ui/cli_files.o ui/rundir.o images/all monitor/lib/all monitor/trace.o */
 #include "tests/fuzz/lib/bytes.h"
 #include "ui/cli.h"
+#include "ui/front.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define WORDS_MAX 64
+
+/* The terminal is none. */
+bool text_possible(void) { return false; }
 
 static const char *const words[] = {
 #define OPTION(id, letter, name, arg, help) "\n--" name "\n", "\n--" name "=",

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,7 +84,7 @@ class Client:
         self.socket.close()
 
 
-def begin(scene, folder):
+def begin(scene, folder, sockets):
     binary = os.path.join(folder, 'guest.bin')
     subprocess.run(['nasm', '-I', os.path.join(TOP, 'tests/asm') + '/', '-f', 'bin', '-DSCENE=' + scene, '-o', binary,
                     os.path.join(HERE, 'hostile.asm')], check=True)
@@ -95,7 +96,7 @@ def begin(scene, folder):
                '--debugcon', 'file:' + os.path.join(folder, 'console'), '--disk', disk + ',format=raw', '--floppy', floppy]
     with open(os.path.join(folder, 'output'), 'wb') as log:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                                env=dict(os.environ, XDG_RUNTIME_DIR=folder))
+                                env=dict(os.environ, XDG_RUNTIME_DIR=sockets))
 
 
 def leave(process):
@@ -109,9 +110,9 @@ def leave(process):
         raise Failure('status %d at the end' % status)
 
 
-def watch(scene, folder, process):
+def watch(scene, folder, sockets, process):
     console = os.path.join(folder, 'console')
-    client = Client(os.path.join(folder, 'ringfence', scene + '.sock'), process)
+    client = Client(os.path.join(sockets, 'ringfence', scene + '.sock'), process)
     deadline = time.monotonic() + 20
     while not (os.path.exists(console) and b'!' in open(console, 'rb').read()):
         if time.monotonic() > deadline:
@@ -136,9 +137,10 @@ def run(scene):
     folder = os.path.join(OUT, scene)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    process = begin(scene, folder)
+    sockets = tempfile.mkdtemp(prefix='rf.')        # a socket's path must be short
+    process = begin(scene, folder, sockets)
     try:
-        notes = watch(scene, folder, process)
+        notes = watch(scene, folder, sockets, process)
         leave(process)
         return scene, None, notes
     except Failure as e:
@@ -150,6 +152,7 @@ def run(scene):
             process.send_signal(signal.SIGKILL)
             process.wait()
         process.stdin.close()
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def main():
