@@ -128,7 +128,7 @@ static void reset_machine(void *vm)
 
 static void show_title(struct sdl *s)
 {
-	char title[TITLE_MAX], paused[TITLE_MAX] = "";
+	char title[TITLE_MAX], paused[VM_PAUSE_WHY + 12] = "";
 	const char *more = s->close_asked ? " (close again to switch it off)" : s->grabbed ? " (Ctrl+Alt+G releases the mouse)" : "";
 	pthread_mutex_lock(&s->why_lock);
 	if (s->why[0])
