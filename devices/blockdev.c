@@ -16,10 +16,10 @@
 #include "devices/blockdev.h"
 #include "images/image.h"
 #include "monitor/event.h"
+#include "monitor/lib/thread.h"
 #include "monitor/vm.h"
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,13 +306,7 @@ void blockdev_on_change(struct blockdev *b, void (*changed)(void *arg), void *ar
 
 static bool start_worker(struct blockdev *b)
 {
-	sigset_t all, old;	/* signals are the other threads' business */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	b->running = !pthread_create(&b->thread, NULL, worker, b);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (b->running)
-		pthread_setname_np(b->thread, "disk");
+	b->running = !thread_start(&b->thread, worker, b, "disk");
 	return b->running;
 }
 

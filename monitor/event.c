@@ -13,12 +13,12 @@
 #define _GNU_SOURCE
 #include "monitor/event.h"
 #include "monitor/clock.h"
+#include "monitor/lib/thread.h"
 #include "monitor/vcpu.h"
 #include "monitor/vm.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,18 +205,6 @@ static void loop_free(struct event_loop *l)
 	free(l);
 }
 
-/* 0, or an errno. */
-static int start_thread(struct event_loop *l)
-{
-	/* Signals (the terminal's, the process's) are the other threads' business. */
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int e = pthread_create(&l->thread, NULL, event_thread, l);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return e;
-}
-
 bool event_init(struct vm *vm, char *err, size_t errsize)
 {
 	struct event_loop *l = calloc(1, sizeof(*l));
@@ -233,7 +221,7 @@ bool event_init(struct vm *vm, char *err, size_t errsize)
 	l->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	l->fds[FD_WAKE] = (struct pollfd){ .fd = l->wakefd, .events = POLLIN };
 	l->fds[FD_TIMER] = (struct pollfd){ .fd = l->timerfd, .events = POLLIN };
-	int e = l->wakefd < 0 || l->timerfd < 0 ? errno : start_thread(l);
+	int e = l->wakefd < 0 || l->timerfd < 0 ? errno : thread_start(&l->thread, event_thread, l, NULL);
 	if (e) {
 		snprintf(err, errsize, "cannot start the event thread: %s", strerror(e));
 		loop_free(l);

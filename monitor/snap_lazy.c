@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "monitor/hostfault.h"
+#include "monitor/lib/thread.h"
 #include "monitor/mem.h"
 #include "monitor/snap_int.h"
 #include "monitor/vm.h"
@@ -195,7 +196,6 @@ static void lazy_free(struct snap_lazy *l)
 bool snap_lazy_begin(struct snapshots *s, struct snap_chain *chain, u8 **wanted)
 {
 	struct snap_lazy *l = calloc(1, sizeof(*l));
-	sigset_t all, old;
 	if (!l)
 		return false;
 	l->vm = s->vm;
@@ -213,12 +213,7 @@ bool snap_lazy_begin(struct snapshots *s, struct snap_chain *chain, u8 **wanted)
 	*wanted = NULL;
 	s->lazy = l;
 	hostfault_memory(touched, l);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	l->threaded = !pthread_create(&l->thread, NULL, prefetch, l);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (l->threaded)
-		pthread_setname_np(l->thread, "restore");
+	l->threaded = !thread_start(&l->thread, prefetch, l, "restore");
 	return true;
 }
 

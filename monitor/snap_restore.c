@@ -7,12 +7,12 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "monitor/lib/hostmem.h"
+#include "monitor/lib/thread.h"
 #include "monitor/mem.h"
 #include "monitor/mmu.h"
 #include "monitor/snap_int.h"
@@ -108,12 +108,8 @@ static bool read_pages(const struct snap_chain *c, const struct snap_target *t, 
 			    .err = err, .errsize = errsize };
 	pthread_t more[SNAP_THREADS_MAX];
 	u32 n = 0;
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (n + 1 < snap_threads() && !pthread_create(&more[n], NULL, reader_main, &r))
+	while (n + 1 < snap_threads() && !thread_start(&more[n], reader_main, &r, NULL))
 		n++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	reader_main(&r);
 	while (n)
 		pthread_join(more[--n], NULL);

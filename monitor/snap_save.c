@@ -12,13 +12,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "monitor/event.h"
 #include "monitor/lib/hostmem.h"
+#include "monitor/lib/thread.h"
 #include "monitor/lib/zio.h"
 #include "monitor/mem.h"
 #include "monitor/mmu.h"
@@ -412,14 +412,8 @@ static bool stop(struct snap_job *j, const struct snapshot_take *how, char *err,
 /* A host that has no thread for us has it done here and now. */
 static void start_thread(struct snap_job *j)
 {
-	sigset_t all, old;	/* signals are the other threads' business */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	j->threaded = !pthread_create(&j->thread, NULL, coordinator, j);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (j->threaded)
-		pthread_setname_np(j->thread, "snapshot");
-	else
+	j->threaded = !thread_start(&j->thread, coordinator, j, "snapshot");
+	if (!j->threaded)
 		coordinator(j);
 }
 

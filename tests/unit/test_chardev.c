@@ -1,7 +1,7 @@
 /*
  * test_chardev.c - the serial back ends on real files, sockets and pseudo-terminals; nothing is lost, nothing stays behind.
  */
-/* objs: devices/chardev.o monitor/clock.o monitor/event.o monitor/lib/bug.o */
+/* objs: devices/chardev.o monitor/clock.o monitor/event.o monitor/lib/bug.o monitor/lib/thread.o */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
  * test_event.c - the event thread: deadlines become kicks, posts keep their order, watches start, pause and stop.
  */
-/* objs: monitor/clock.o monitor/event.o monitor/lib/bug.o */
+/* objs: monitor/clock.o monitor/event.o monitor/lib/bug.o monitor/lib/thread.o */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
