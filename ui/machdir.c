@@ -257,6 +257,11 @@ bool machdir_rename(struct machine_dir *m, const char *to, char *err, size_t err
 	return name_is_free(to, err, errsize) && move(m, to, err, errsize);
 }
 
+bool machdir_set(struct machine_dir *m, const char *key, const char *value, char *err, size_t errsize)
+{
+	return conf_set(&m->conf, key, value, err, errsize) && conf_save(&m->conf, m->path, err, errsize);
+}
+
 bool machdir_delete(struct machine_dir *m, char *err, size_t errsize)
 {
 	char gone[100];

@@ -41,6 +41,8 @@ bool machdir_finish(struct machine_dir *m, char *err, size_t errsize);
 /* Frees; a new one that was not finished is removed. */
 void machdir_close(struct machine_dir *m);
 bool machdir_rename(struct machine_dir *m, const char *to, char *err, size_t errsize);
+/* One setting, durable when it returns true; NULL: it goes. Is not checked against the others. */
+bool machdir_set(struct machine_dir *m, const char *key, const char *value, char *err, size_t errsize);
 /* At once for everybody else, then what is in it. */
 bool machdir_delete(struct machine_dir *m, char *err, size_t errsize);
 /* Removes what commands that were killed have left. */

@@ -151,11 +151,6 @@ static bool flush_disks(void *arg, char *err, size_t errsize)
 
 /* --- taking --- */
 
-static bool set_and_save(struct machine_dir *m, const char *key, const char *value, char *err, size_t errsize)
-{
-	return conf_set(&m->conf, key, value, err, errsize) && conf_save(&m->conf, m->path, err, errsize);
-}
-
 static void taken(void *arg, const char *error)
 {
 	struct taking *t = arg;
@@ -165,9 +160,9 @@ static void taken(void *arg, const char *error)
 	if (error)
 		snprintf(err, sizeof(err), "%s", error);
 	else if (t->suspend)
-		set_and_save(m, "resume", t->s.state, err, sizeof(err));
+		machdir_set(m, "resume", t->s.state, err, sizeof(err));
 	else if (snaptree_add(m->path, &t->s, &t->then, err, sizeof(err)))
-		set_and_save(m, "snapshot", t->s.name, err, sizeof(err));
+		machdir_set(m, "snapshot", t->s.name, err, sizeof(err));
 	snprintf(vm->snapshot_error, sizeof(vm->snapshot_error), "%s", err);
 	if (err[0])
 		fprintf(stderr, "ringfence: there is no snapshot: %s\n", err);
@@ -354,18 +349,5 @@ bool snap_restore_live(struct vm *vm, const char *want, char *err, size_t errsiz
 
 bool snap_delete_live(struct vm *vm, const char *name, char *err, size_t errsize)
 {
-	struct snaptree t;
-	if (!kept(vm, err, errsize) || !snaptree_load(&t, vm->kept->path, err, errsize))
-		return false;
-	struct machine_dir *m = vm->kept;
-	const char *here = conf_get(&m->conf, "snapshot");
-	const struct snap *s = snaptree_find(&t, name);
-	bool ok = s;
-	if (!s)
-		snaptree_unknown(&t, name, err, errsize);
-	else if (here && !strcmp(here, name))
-		ok = set_and_save(m, "snapshot", s->parent[0] ? s->parent : NULL, err, errsize);
-	ok = ok && snaptree_remove(m->path, &t, s, err, errsize);
-	snaptree_free(&t);
-	return ok;
+	return kept(vm, err, errsize) && snaptree_forget(vm->kept, name, err, errsize);
 }

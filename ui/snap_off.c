@@ -34,11 +34,6 @@ static bool conf_become(struct machine_dir *m, struct conf *next, char *err, siz
 	return true;
 }
 
-static bool set_and_save(struct machine_dir *m, const char *key, const char *value, char *err, size_t errsize)
-{
-	return conf_set(&m->conf, key, value, err, errsize) && conf_save(&m->conf, m->path, err, errsize);
-}
-
 bool snap_pick(const struct machine_dir *m, const char *want, char name[64], char *err, size_t errsize)
 {
 	struct snaptree t;
@@ -92,7 +87,7 @@ bool snap_take_off(struct machine_dir *m, char name[64], const char *description
 	ok = ok && conf_become(m, &next, err, errsize);
 	if (!ok)
 		layers_unmake(&l);
-	ok = ok && snaptree_add(m->path, &s, &then, err, errsize) && set_and_save(m, "snapshot", s.name, err, errsize);
+	ok = ok && snaptree_add(m->path, &s, &then, err, errsize) && machdir_set(m, "snapshot", s.name, err, errsize);
 	conf_free(&then);
 	snprintf(name, 64, "%s", s.name);
 	return ok;
@@ -130,21 +125,10 @@ bool snap_restore_off(struct machine_dir *m, const char *name, char *err, size_t
 
 bool snap_delete_off(struct machine_dir *m, const char *name, char *err, size_t errsize)
 {
-	struct snaptree t;
-	const char *here = conf_get(&m->conf, "snapshot");
-	if (!snaptree_load(&t, m->path, err, errsize))
+	if (!snaptree_forget(m, name, err, errsize))
 		return false;
-	const struct snap *s = snaptree_find(&t, name);
-	bool ok = s;
-	if (!s)
-		snaptree_unknown(&t, name, err, errsize);
-	else if (here && !strcmp(here, name))
-		ok = set_and_save(m, "snapshot", s->parent[0] ? s->parent : NULL, err, errsize);
-	ok = ok && snaptree_remove(m->path, &t, s, err, errsize);
-	snaptree_free(&t);
-	if (ok)
-		snaptree_sweep(m->path, conf_get(&m->conf, "resume"));
-	return ok && layers_tidy(&m->conf, m->path, err, errsize);
+	snaptree_sweep(m->path, conf_get(&m->conf, "resume"));
+	return layers_tidy(&m->conf, m->path, err, errsize);
 }
 
 void snap_clean(struct machine_dir *m)
@@ -157,5 +141,5 @@ void snap_clean(struct machine_dir *m)
 
 bool snap_resumed(struct machine_dir *m, char *err, size_t errsize)
 {
-	return !conf_get(&m->conf, "resume") || set_and_save(m, "resume", NULL, err, errsize);
+	return !conf_get(&m->conf, "resume") || machdir_set(m, "resume", NULL, err, errsize);
 }

@@ -231,7 +231,8 @@ bool snaptree_add(const char *dir, const struct snap *s, const struct conf *c, c
 	return false;
 }
 
-bool snaptree_remove(const char *dir, const struct snaptree *t, const struct snap *s, char *err, size_t errsize)
+/* Its children become its parent's. */
+static bool remove_snap(const char *dir, const struct snaptree *t, const struct snap *s, char *err, size_t errsize)
 {
 	char all[PATH_MAX], beside[PATH_MAX], path[PATH_MAX];
 	for (u32 i = 0; i < t->count; i++) {
@@ -252,6 +253,23 @@ bool snaptree_remove(const char *dir, const struct snaptree *t, const struct sna
 		return folder_sync(all, err, errsize) && folder_remove(beside, err, errsize);
 	snprintf(err, errsize, "%.400s: %s", path, strerror(errno));
 	return false;
+}
+
+bool snaptree_forget(struct machine_dir *m, const char *name, char *err, size_t errsize)
+{
+	struct snaptree t;
+	const char *here = conf_get(&m->conf, "snapshot");
+	if (!snaptree_load(&t, m->path, err, errsize))
+		return false;
+	const struct snap *s = snaptree_find(&t, name);
+	bool ok = s;
+	if (!s)
+		snaptree_unknown(&t, name, err, errsize);
+	else if (here && !strcmp(here, name))
+		ok = machdir_set(m, "snapshot", s->parent[0] ? s->parent : NULL, err, errsize);
+	ok = ok && remove_snap(m->path, &t, s, err, errsize);
+	snaptree_free(&t);
+	return ok;
 }
 
 /* --- what nobody needs --- */

@@ -32,8 +32,9 @@ void snaptree_print(const struct snaptree *t, const char *here, FILE *out);
 /* The machine's settings then. */
 bool snaptree_conf(const char *dir, const char *name, struct conf *c, char *err, size_t errsize);
 bool snaptree_add(const char *dir, const struct snap *s, const struct conf *c, char *err, size_t errsize);
-/* Its children become its parent's. The files of disks and memory stay: layers_tidy() and snaptree_sweep(). */
-bool snaptree_remove(const char *dir, const struct snaptree *t, const struct snap *s, char *err, size_t errsize);
+/* The snapshot goes, its children become its parent's, and so does the machine if it is there. The files of disks and memory stay:
+ * layers_tidy() and snaptree_sweep(). */
+bool snaptree_forget(struct machine_dir *m, const char *name, char *err, size_t errsize);
 /* Removes memory that no snapshot, and not `resume` (may be NULL), needs, and what is left of a kill; the machine must not run. */
 void snaptree_sweep(const char *dir, const char *resume);
 /* Is this name free and fine? "" becomes snap-YYYYMMDD-HHMMSS. */
