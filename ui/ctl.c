@@ -9,6 +9,7 @@
 #include "ui/control_client.h"
 #include "ui/control_cmds.h"
 #include "ui/json.h"
+#include "ui/say.h"
 
 #define PATIENCE_MS 30000
 
@@ -34,8 +35,7 @@ static void verb_help(const struct control_verb *v)
 
 static int wrong(const char *sentence)
 {
-	fprintf(stderr, "ringfence: %s\nTry 'ringfence ctl --help'.\n", sentence);
-	return 2;
+	return say_usage(sentence, "ringfence ctl");
 }
 
 static int print(struct json *answer, bool as_json)

@@ -15,6 +15,7 @@
 #include "ui/machdir.h"
 #include "ui/machine.h"
 #include "ui/rundir.h"
+#include "ui/say.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -281,15 +282,13 @@ int cmd_import(int argc, char **argv)
 			file = argv[k];
 		}
 	}
-	if (!file) {
-		fprintf(stderr, "ringfence: import: which file?\nTry 'ringfence import --help'.\n");
-		return STATUS_USAGE;
-	}
+	if (!file)
+		return say_usage("import: which file?", "ringfence import");
 	bool ok = import(&i, file, name);
 	if (ok)
 		printf("%s is there; 'ringfence run %s' starts it\n", i.m.name, i.m.name);
 	else
-		fprintf(stderr, "ringfence: %s\n", i.err);
+		say_failed(i.err);
 	machdir_close(&i.m);
 	ova_close(i.ova);
 	return ok ? STATUS_OK : STATUS_ERROR;
@@ -301,7 +300,6 @@ int cmd_import(int argc, char **argv)
 		help();
 		return STATUS_OK;
 	}
-	fprintf(stderr, "ringfence: import: this program was built without libxml2, libarchive or nettle\n");
-	return STATUS_ERROR;
+	return say_failed("import: this program was built without libxml2, libarchive or nettle");
 }
 #endif

@@ -15,20 +15,9 @@
 #include "ui/files.h"
 #include "ui/machdir.h"
 #include "ui/machine.h"
+#include "ui/say.h"
 
 #define SENTENCE 900
-
-static int fail(const char *sentence)
-{
-	fprintf(stderr, "ringfence: %s\n", sentence);
-	return STATUS_ERROR;
-}
-
-static int usage(const char *command, const char *sentence)
-{
-	fprintf(stderr, "ringfence: %s\nTry 'ringfence %s --help'.\n", sentence, command);
-	return STATUS_USAGE;
-}
 
 /* Words without options of their own: how many there may be. -1: go on; else an exit status. */
 static int plain_words(const char *command, int argc, char **argv, int least, int most, const char *help)
@@ -42,12 +31,12 @@ static int plain_words(const char *command, int argc, char **argv, int least, in
 		switch (cli_parse_plain(1, argv + i, err, sizeof(err))) {
 		case CLI_HELP:    fputs(help, stdout); return STATUS_OK;
 		case CLI_VERSION: return cli_print_version();
-		case CLI_ERROR:   return usage(command, err);
+		case CLI_ERROR:   return say_usage(err, command);
 		case CLI_OK:      break;
 		}
 	}
 	if (argc < least || argc > most)
-		return usage(command, argc < least ? "a word is missing" : "that is a word too many");
+		return say_usage(argc < least ? "a word is missing" : "that is a word too many", command);
 	return -1;
 }
 
@@ -93,7 +82,7 @@ static int show(const struct machine_dir *m, const char *key)
 	char err[SENTENCE];
 	if (key) {
 		if (!conf_key_valid(key, err, sizeof(err)))
-			return fail(err);
+			return say_failed(err);
 		if (conf_get(&m->conf, key))
 			printf("%s\n", conf_get(&m->conf, key));
 		return conf_get(&m->conf, key) ? STATUS_OK : STATUS_ERROR;
@@ -118,10 +107,10 @@ int cmd_show(int argc, char **argv)
 		"Exit status: 1 if there is no such machine, or KEY is not set.\n";
 	struct machine_dir m;
 	char err[SENTENCE];
-	int status = plain_words("show", argc, argv, 1, 2, help);
+	int status = plain_words("ringfence show", argc, argv, 1, 2, help);
 	if (status >= 0)
 		return status;
-	status = machdir_look(&m, argv[0], err, sizeof(err)) ? show(&m, argv[1]) : fail(err);
+	status = machdir_look(&m, argv[0], err, sizeof(err)) ? show(&m, argv[1]) : say_failed(err);
 	machdir_close(&m);
 	return status;
 }
@@ -159,10 +148,10 @@ int cmd_set(int argc, char **argv)
 			return STATUS_OK;
 		}
 	if (argc < 2)
-		return usage("set", "a machine's name and KEY=VALUE are needed");
+		return say_usage("a machine's name and KEY=VALUE are needed", "ringfence set");
 	bool ok = machdir_open(&m, argv[0], err, sizeof(err)) && set_words(&m, argc - 1, argv + 1, err, sizeof(err));
 	machdir_close(&m);
-	return ok ? STATUS_OK : fail(err);
+	return ok ? STATUS_OK : say_failed(err);
 }
 
 /* --- rename, delete --- */
@@ -172,12 +161,12 @@ int cmd_rename(int argc, char **argv)
 	static const char help[] = "Usage: ringfence rename NAME NEW-NAME\n\nGives a machine that does not run another name.\n";
 	struct machine_dir m;
 	char err[SENTENCE];
-	int status = plain_words("rename", argc, argv, 2, 2, help);
+	int status = plain_words("ringfence rename", argc, argv, 2, 2, help);
 	if (status >= 0)
 		return status;
 	bool ok = machdir_open(&m, argv[0], err, sizeof(err)) && machdir_rename(&m, argv[1], err, sizeof(err));
 	machdir_close(&m);
-	return ok ? STATUS_OK : fail(err);
+	return ok ? STATUS_OK : say_failed(err);
 }
 
 static bool user_agrees(const struct machine_dir *m)
@@ -204,20 +193,20 @@ int cmd_delete(int argc, char **argv)
 		else
 			argv[n++] = argv[i];
 	}
-	int status = plain_words("delete", n, argv, 1, 1, help);
+	int status = plain_words("ringfence delete", n, argv, 1, 1, help);
 	if (status >= 0)
 		return status;
 	machdir_sweep();
 	if (!yes && !isatty(STDIN_FILENO))
-		return usage("delete", "nobody is there to be asked: --yes deletes without a question");
+		return say_usage("nobody is there to be asked: --yes deletes without a question", "ringfence delete");
 	bool ok = machdir_open(&m, argv[0], err, sizeof(err));
 	if (ok && !yes && !user_agrees(&m)) {
 		machdir_close(&m);
-		return fail("it is kept");
+		return say_failed("it is kept");
 	}
 	ok = ok && machdir_delete(&m, err, sizeof(err));
 	machdir_close(&m);
-	return ok ? STATUS_OK : fail(err);
+	return ok ? STATUS_OK : say_failed(err);
 }
 
 /* --- clone --- */
@@ -268,7 +257,7 @@ int cmd_clone(int argc, char **argv)
 		"no time and no room. Files outside the machine's folder are used by both.\n";
 	struct machine_dir from = { .lock = -1 }, to = { .lock = -1 };
 	char err[SENTENCE];
-	int status = plain_words("clone", argc, argv, 2, 2, help);
+	int status = plain_words("ringfence clone", argc, argv, 2, 2, help);
 	if (status >= 0)
 		return status;
 	bool ok = machdir_open(&from, argv[0], err, sizeof(err)) && machdir_begin(&to, argv[1], err, sizeof(err)) &&
@@ -276,5 +265,5 @@ int cmd_clone(int argc, char **argv)
 		  machdir_finish(&to, err, sizeof(err));
 	machdir_close(&to);
 	machdir_close(&from);
-	return ok ? STATUS_OK : fail(err);
+	return ok ? STATUS_OK : say_failed(err);
 }

@@ -14,6 +14,7 @@
 #include "ui/files.h"
 #include "ui/machdir.h"
 #include "ui/machine.h"
+#include "ui/say.h"
 
 #define SENTENCE 900
 
@@ -26,18 +27,6 @@ static void help_create(void)
 		"  --in-place      do not copy: the machine writes to the FILEs themselves\n"
 		"  KEY=VALUE, --KEY VALUE\n"
 		"                  a line of " CONF_FILE_NAME "; 'ringfence set --help' lists them\n");
-}
-
-static int fail(const char *sentence)
-{
-	fprintf(stderr, "ringfence: %s\n", sentence);
-	return STATUS_ERROR;
-}
-
-static int usage(const char *command, const char *sentence)
-{
-	fprintf(stderr, "ringfence: %s\nTry 'ringfence %s --help'.\n", sentence, command);
-	return STATUS_USAGE;
 }
 
 struct create {
@@ -149,19 +138,10 @@ static bool add_by_look(struct create *c, const char *path)
 	}
 }
 
-static bool has_format(const char *name)
-{
-	for (u32 i = 0; image_format_name(i); i++)
-		if (!strcmp(image_format_name(i), name))
-			return image_format_creates(i);
-	return false;
-}
-
 static bool add_empty(struct create *c)
 {
 	char key[24], path[PATH_MAX], file[40], value[80];
-	bool qcow2 = has_format("qcow2");
-	struct image_create how = { .format = qcow2 ? "qcow2" : "raw" };
+	struct image_create how = { .format = "qcow2" };
 	if (!cli_parse_size(c->size, &how.size) || !how.size || how.size >= 1ull << 60) {
 		snprintf(c->err, sizeof(c->err), "--size: '%.40s' is no size; examples: 8G, 500M", c->size);
 		return false;
@@ -170,8 +150,8 @@ static bool add_empty(struct create *c)
 		snprintf(c->err, sizeof(c->err), "--size: there is no room for another disk");
 		return false;
 	}
-	snprintf(file, sizeof(file), "disk%c.%s", key[5], qcow2 ? "qcow2" : "img");
-	snprintf(value, sizeof(value), "%s,format=%s", file, how.format);
+	snprintf(file, sizeof(file), "disk%c.qcow2", key[5]);
+	snprintf(value, sizeof(value), "%s,format=qcow2", file);
 	snprintf(path, sizeof(path), "%s/%s", c->m.path, file);
 	return image_create(path, &how, c->err, sizeof(c->err)) && conf_set(&c->m.conf, key, value, c->err, sizeof(c->err));
 }
@@ -254,12 +234,12 @@ int cmd_create(int argc, char **argv)
 	if (count >= 0 && !c.name)
 		snprintf(c.err, sizeof(c.err), "which name shall the machine have?");
 	if (count < 0 || !c.name)
-		status = usage("create", c.err);
+		status = say_usage(c.err, "ringfence create");
 	else if (machdir_begin(&c.m, c.name, c.err, sizeof(c.err)) && fill(&c, words, settings, count) &&
 		 machdir_finish(&c.m, c.err, sizeof(c.err)))
 		status = STATUS_OK;
 	else
-		fail(c.err);
+		say_failed(c.err);
 	machdir_close(&c.m);
 	free(words);
 	free(settings);

@@ -17,13 +17,8 @@
 #include "ui/machine.h"
 #include "ui/machine_run.h"
 #include "ui/probe.h"
+#include "ui/say.h"
 #include "ui/tty.h"
-
-static int usage(const char *sentence, const char *help)
-{
-	fprintf(stderr, "ringfence: %s\nTry '%s --help'.\n", sentence, help);
-	return STATUS_USAGE;
-}
 
 /* So that who started us sees what ended us. */
 static void die_by(int sig)
@@ -58,7 +53,7 @@ static int run_machine(struct machine *m, struct cli_run *opt)
 	const struct cpu_model *model = cpu_model_find(opt->cpu);
 	if (!model) {
 		snprintf(m->err, sizeof(m->err), "--cpu: there is no model '%.40s'; '--cpu help' lists them", opt->cpu);
-		return usage(m->err, "ringfence run");
+		return say_usage(m->err, "ringfence run");
 	}
 	if (!cli_look_at_files(opt, m->err, sizeof(m->err))) {
 		fprintf(stderr, "ringfence: %s\n", m->err);
@@ -70,7 +65,7 @@ static int run_machine(struct machine *m, struct cli_run *opt)
 		d->drive.readonly &= d->option || d->drive.kind == BOARD_CDROM;	/* not because the file may not be written */
 	}
 	if (!cli_place_drives(opt, m->err, sizeof(m->err)))
-		return usage(m->err, "ringfence run");
+		return say_usage(m->err, "ringfence run");
 	tty_catch_crashes();
 	if (!machine_block_signals(m))
 		snprintf(m->err, sizeof(m->err), "cannot watch for signals: %s", strerror(errno));
@@ -105,7 +100,7 @@ static int run_words(struct machine_dir *kept, bool throwaway, int argc, char **
 	switch (cli_parse_run(argc, argv, &opt, m.err, sizeof(m.err))) {
 	case CLI_HELP:    cli_help_run(stdout); return STATUS_OK;
 	case CLI_VERSION: return cli_print_version();
-	case CLI_ERROR:   return usage(m.err, "ringfence run");
+	case CLI_ERROR:   return say_usage(m.err, "ringfence run");
 	case CLI_OK:      break;
 	}
 	char *saved = NULL;
@@ -154,7 +149,7 @@ int cmd_resume(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (!argc || *argv[0] == '-')
-		return usage("which machine is to go on?", "ringfence resume");
+		return say_usage("which machine is to go on?", "ringfence resume");
 	if (machine_is_suspended(argv[0], err, sizeof(err)))
 		return cmd_run(argc, argv);
 	fprintf(stderr, "ringfence: %s\n", err);
@@ -170,7 +165,7 @@ int cmd_probe(int argc, char **argv)
 			"Exit status: 0 Ringfence runs here, 1 something is missing.\n");
 		return STATUS_OK;
 	case CLI_VERSION: return cli_print_version();
-	case CLI_ERROR:   return usage(err, "ringfence probe");
+	case CLI_ERROR:   return say_usage(err, "ringfence probe");
 	case CLI_OK:      break;
 	}
 	return probe_host(stdout) ? STATUS_ERROR : STATUS_OK;
@@ -190,7 +185,7 @@ int main(int argc, char **argv)
 	};
 	char err[200];
 	if (argc < 2)
-		return usage("what is to be done? For example: ringfence run FILE", "ringfence");
+		return say_usage("what is to be done? For example: ringfence run FILE", "ringfence");
 	for (u32 i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;
@@ -209,5 +204,5 @@ int main(int argc, char **argv)
 	const char *nearest = cli_nearest(argv[1], names, ARRAY_SIZE(names));
 	snprintf(err, sizeof(err), "there is no command '%.60s'%s%s%s", argv[1], nearest ? "; did you mean '" : "", nearest ? nearest : "",
 		nearest ? "'?" : "");
-	return usage(err, "ringfence");
+	return say_usage(err, "ringfence");
 }

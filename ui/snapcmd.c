@@ -11,6 +11,7 @@
 #include "ui/control_client.h"
 #include "ui/json.h"
 #include "ui/machine.h"
+#include "ui/say.h"
 #include "ui/snapops.h"
 
 #define SENTENCE 900
@@ -33,18 +34,6 @@ struct snap_words {
 	const char *verb, *name, *machine, *description;
 	char err[SENTENCE];
 };
-
-static int usage(const char *sentence)
-{
-	fprintf(stderr, "ringfence: %s\nTry 'ringfence snapshot --help'.\n", sentence);
-	return STATUS_USAGE;
-}
-
-static int fail(const char *sentence)
-{
-	fprintf(stderr, "ringfence: %s\n", sentence);
-	return STATUS_ERROR;
-}
 
 static const char *option_value(const char *word, const char *option, int argc, char **argv, int *i)
 {
@@ -193,11 +182,11 @@ static int run(struct snap_words *w)
 	char only[64];
 	const char *machine = w->machine;
 	if (!machine && !find_machine(w, only))
-		return fail(w->err);
+		return say_failed(w->err);
 	if (!machine)
 		machine = only;
 	bool ok = !strcmp(w->verb, "list") ? list(w, machine) : machdir_in_use(machine) ? ask(w, machine) : do_off(w, machine);
-	return ok ? STATUS_OK : fail(w->err);
+	return ok ? STATUS_OK : say_failed(w->err);
 }
 
 static bool wants_help(int argc, char **argv)
@@ -217,7 +206,7 @@ int cmd_snapshot(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (!argc)
-		return usage("what is to be done? take, list, restore or delete");
+		return say_usage("what is to be done? take, list, restore or delete", "ringfence snapshot");
 	for (u32 i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (!strcmp(argv[0], verbs[i]))
 			w.verb = verbs[i];
@@ -225,17 +214,17 @@ int cmd_snapshot(int argc, char **argv)
 		const char *nearest = cli_nearest(argv[0], verbs, ARRAY_SIZE(verbs));
 		snprintf(w.err, sizeof(w.err), "snapshot has no verb '%.40s'%s%s%s", argv[0], nearest ? "; did you mean '" : "",
 			nearest ? nearest : "", nearest ? "'?" : "");
-		return usage(w.err);
+		return say_usage(w.err, "ringfence snapshot");
 	}
 	if (!take_words(&w, argc - 1, argv + 1))
-		return usage(w.err);
+		return say_usage(w.err, "ringfence snapshot");
 	bool needs = !strcmp(w.verb, "restore") || !strcmp(w.verb, "delete"), takes = needs || !strcmp(w.verb, "take");
 	if (needs && !w.name)
-		return usage("which snapshot? 'ringfence snapshot list' shows them");
+		return say_usage("which snapshot? 'ringfence snapshot list' shows them", "ringfence snapshot");
 	if (w.name && !takes)
-		return usage("list takes no name; --machine M says of which machine");
+		return say_usage("list takes no name; --machine M says of which machine", "ringfence snapshot");
 	if (w.description && strcmp(w.verb, "take"))
-		return usage("--description goes with take");
+		return say_usage("--description goes with take", "ringfence snapshot");
 	return run(&w);
 }
 
@@ -248,9 +237,9 @@ static int machine_verb(const char *verb, int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (!take_words(&w, argc, argv))
-		return usage(w.err);
+		return say_usage(w.err, "ringfence snapshot");
 	if (w.name && w.machine)
-		return usage("one machine at a time");
+		return say_usage("one machine at a time", "ringfence snapshot");
 	if (w.name)
 		w.machine = w.name;
 	w.name = NULL;
