@@ -4,11 +4,38 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 import time
 
 
 class Failure(Exception):
     """One sentence: what the machine did not do."""
+
+
+class Skip(Exception):
+    """Why a case cannot be tried here."""
+
+
+def run_cases(what, cases, words, prepare=lambda folder: None):
+    """Runs the cases whose names have one of the words in them (none: all), each in a folder of its own that prepare() has seen first;
+    prints a line for each. Returns the exit status."""
+    failed = False
+    for function in cases:
+        if words and not any(word in function.__name__ for word in words):
+            continue
+        name = what + ' ' + function.__name__.replace('_', ' ')
+        with tempfile.TemporaryDirectory(prefix='rf.') as folder:       # short: sockets lie there
+            prepare(folder)
+            try:
+                function(folder)
+                print('ok ' + name, flush=True)
+            except Skip as why:
+                print('skip %s - %s' % (name, why), flush=True)
+            except Exception as why:            # a bug here must not hide the other cases
+                kind = '' if isinstance(why, Failure) else type(why).__name__ + ': '
+                print('not ok %s - %s%s' % (name, kind, ' / '.join(str(why).split('\n'))), flush=True)
+                failed = True
+    return 1 if failed else 0
 
 
 class Machine:

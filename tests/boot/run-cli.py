@@ -15,11 +15,10 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 
-from machine import Failure, Machine
+from machine import Failure, Machine, Skip, run_cases
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGFENCE = os.path.abspath(os.environ.get('RINGFENCE', './ringfence'))
@@ -28,10 +27,6 @@ HELLO, KLUDGE = os.path.join(GUESTS, 'hello.elf'), os.path.join(GUESTS, 'kludge.
 GOOD = 'hello: all is well'
 CASES = []
 SANITIZED = os.environ.get('M') in ('asan', 'tsan', 'ubsan')
-
-
-class Skip(Exception):
-    """Why a case cannot be tried here."""
 
 
 def case(function):
@@ -397,28 +392,13 @@ def nobody(folder):
 
 
 def main():
-    wanted = [c for c in CASES if len(sys.argv) < 2 or any(word in c.__name__ for word in sys.argv[1:])]
     if not os.access(RINGFENCE, os.X_OK):
         print('not ok cli - there is no program %s' % RINGFENCE)
         return 1
     if not os.path.exists(HELLO):
         print('skip cli - the guests of tests/guest are not built (gcc -m32)')
         return 77
-    failed = False
-    for function in wanted:
-        name = function.__name__.replace('_', ' ')
-        with tempfile.TemporaryDirectory(prefix='ringfence-cli.') as folder:
-            os.chmod(folder, 0o755)
-            try:
-                function(folder)
-                print('ok cli ' + name, flush=True)
-            except Skip as why:
-                print('skip cli %s - %s' % (name, why), flush=True)
-            except Exception as why:            # a bug here must not hide the other cases
-                kind = '' if isinstance(why, Failure) else type(why).__name__ + ': '
-                print('not ok cli %s - %s%s' % (name, kind, ' / '.join(str(why).split('\n'))), flush=True)
-                failed = True
-    return 1 if failed else 0
+    return run_cases('cli', CASES, sys.argv[1:], lambda folder: os.chmod(folder, 0o755))
 
 
 if __name__ == '__main__':

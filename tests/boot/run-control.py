@@ -12,11 +12,10 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-from machine import Failure, Machine
+from machine import Failure, Machine, run_cases
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGFENCE = os.path.abspath(os.environ.get('RINGFENCE', './ringfence'))
@@ -444,26 +443,13 @@ def manual_page(folder):
 
 
 def main():
-    wanted = [c for c in CASES if len(sys.argv) < 2 or any(word in c.__name__ for word in sys.argv[1:])]
     if not os.access(RINGFENCE, os.X_OK):
         print('not ok control - there is no program %s' % RINGFENCE)
         return 1
     if not os.path.exists(HELLO):
         print('skip control - the guests of tests/guest are not built (gcc -m32)')
         return 77
-    failed = False
-    for function in wanted:
-        name = function.__name__.replace('_', ' ')
-        with tempfile.TemporaryDirectory(prefix='rf.') as folder:
-            os.environ['XDG_RUNTIME_DIR'] = folder
-            try:
-                function(folder)
-                print('ok control ' + name, flush=True)
-            except Exception as why:            # a bug here must not hide the other cases
-                kind = '' if isinstance(why, Failure) else type(why).__name__ + ': '
-                print('not ok control %s - %s%s' % (name, kind, ' / '.join(str(why).split('\n'))), flush=True)
-                failed = True
-    return 1 if failed else 0
+    return run_cases('control', CASES, sys.argv[1:], lambda folder: os.environ.update(XDG_RUNTIME_DIR=folder))
 
 
 if __name__ == '__main__':

@@ -14,19 +14,13 @@ import subprocess
 import sys
 import tempfile
 
+from machine import Failure, Skip
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RINGFENCE = os.path.abspath(os.environ.get('RINGFENCE', './ringfence'))
 QEMU_NAMES = {'vhd': 'vpc'}
 MIB = 1 << 20
 CASES = []
-
-
-class Failure(Exception):
-    """One sentence: what went wrong."""
-
-
-class Skip(Exception):
-    """Why a case cannot be tried here."""
 
 
 def case(function):

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
+
+from machine import Failure, run_cases
 
 RINGFENCE = os.path.abspath(os.environ.get('RINGFENCE', './ringfence'))
 CASES = []
@@ -30,10 +31,6 @@ OVF = '''<?xml version="1.0"?>
 <VirtualSystem ovf:id="x"><Info/><Name>Test appliance</Name><VirtualHardwareSection>%(items)s</VirtualHardwareSection></VirtualSystem>
 </Envelope>
 '''
-
-
-class Failure(Exception):
-    """One sentence: what went wrong."""
 
 
 def case(function):
@@ -172,27 +169,14 @@ def bad_ones_are_refused(folder):
 
 
 def main():
-    wanted = [c for c in CASES if len(sys.argv) < 2 or any(word in c.__name__ for word in sys.argv[1:])]
     if not shutil.which('qemu-img'):
         print('skip import - there is no qemu-img (qemu-utils)')
         return 77
     if 'was built without' in ringfence('import', 'x').stderr:
         print('skip import - built without libxml2, libarchive or nettle')
         return 77
-    failed = False
-    for function in wanted:
-        name = function.__name__.replace('_', ' ')
-        with tempfile.TemporaryDirectory(prefix='rf.') as folder:
-            os.environ['XDG_RUNTIME_DIR'] = folder
-            os.environ['XDG_DATA_HOME'] = os.path.join(folder, 'data')
-            try:
-                function(folder)
-                print('ok import ' + name, flush=True)
-            except Exception as why:            # a bug here must not hide the other cases
-                kind = '' if isinstance(why, Failure) else type(why).__name__ + ': '
-                print('not ok import %s - %s%s' % (name, kind, ' / '.join(str(why).split('\n'))), flush=True)
-                failed = True
-    return 1 if failed else 0
+    return run_cases('import', CASES, sys.argv[1:],
+                     lambda folder: os.environ.update(XDG_RUNTIME_DIR=folder, XDG_DATA_HOME=os.path.join(folder, 'data')))
 
 
 if __name__ == '__main__':

@@ -13,10 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-from machine import Failure, Machine
+from machine import Failure, Machine, Skip, run_cases
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -184,10 +183,6 @@ def leftovers_go(folder):
     done = ringfence('create', 'b')
     if done.returncode or done.stderr.count('removed') != 2 or sorted(os.listdir(base)) != ['a', 'b']:
         raise Failure('%s %s' % (done.stderr, os.listdir(base)))
-
-
-class Skip(Exception):
-    """Why a case cannot be tried here."""
 
 
 def keys_machine(folder, name):
@@ -383,29 +378,14 @@ def documents(folder):
 
 
 def main():
-    wanted = [c for c in CASES if len(sys.argv) < 2 or any(word in c.__name__ for word in sys.argv[1:])]
     if not os.access(RINGFENCE, os.X_OK):
         print('not ok machines - there is no program %s' % RINGFENCE)
         return 1
     if not os.path.exists(HELLO):
         print('skip machines - the guests of tests/guest are not built (gcc -m32)')
         return 77
-    failed = False
-    for function in wanted:
-        name = function.__name__.replace('_', ' ')
-        with tempfile.TemporaryDirectory(prefix='rf.') as folder:
-            os.environ['XDG_RUNTIME_DIR'] = folder
-            os.environ['XDG_DATA_HOME'] = os.path.join(folder, 'data')
-            try:
-                function(folder)
-                print('ok machines ' + name, flush=True)
-            except Skip as why:
-                print('skip machines %s - %s' % (name, why), flush=True)
-            except Exception as why:            # a bug here must not hide the other cases
-                kind = '' if isinstance(why, Failure) else type(why).__name__ + ': '
-                print('not ok machines %s - %s%s' % (name, kind, ' / '.join(str(why).split('\n'))), flush=True)
-                failed = True
-    return 1 if failed else 0
+    return run_cases('machines', CASES, sys.argv[1:],
+                     lambda folder: os.environ.update(XDG_RUNTIME_DIR=folder, XDG_DATA_HOME=os.path.join(folder, 'data')))
 
 
 if __name__ == '__main__':
