@@ -384,18 +384,17 @@ static bool read_envelope(struct reader *r, const xmlNode *root)
 	return read_system(r, system);
 }
 
-static void silent(void *arg, const char *fmt, ...) { }
+static void silent(void *arg, xmlError *error) { }
 
 struct ovf *ovf_parse(const char *xml, size_t len, const char *from, char *err, size_t errsize)
 {
+	xmlSetStructuredErrorFunc(NULL, silent);	/* this thread's: our sentence is all that is said */
 	struct reader r = { .o = calloc(1, sizeof(*r.o)), .from = from, .err = err, .errsize = errsize };
 	xmlParserCtxt *ctxt = xmlNewParserCtxt();
 	bool ok = false;
 	if (!r.o || !ctxt || len > 1u << 30) {
 		fail(&r, "out of memory", NULL);
 	} else {
-		ctxt->sax->error = ctxt->sax->warning = silent;
-		ctxt->vctxt.error = ctxt->vctxt.warning = silent;
 		xmlDoc *doc = xmlCtxtReadMemory(ctxt, xml, (int)len, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
 		if (!doc)
 			fail(&r, "is no well-formed XML", NULL);
@@ -407,6 +406,7 @@ struct ovf *ovf_parse(const char *xml, size_t len, const char *from, char *err, 
 	}
 	if (ctxt)
 		xmlFreeParserCtxt(ctxt);
+	xmlSetStructuredErrorFunc(NULL, NULL);
 	for (u32 i = 0; i < r.controllers; i++)
 		free(r.controller[i].instance);
 	if (ok)
